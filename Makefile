@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target does its own set-up; a second run does no set-up work twice.
+.PHONY: demo test check bench sel4 clean
+PY := .venv/bin/python
+
+demo:
+	@scripts/setup demo
+	@$(PY) -m qemu.demo
+
+test:
+	@scripts/setup test
+	@$(PY) -m pytest -q
+
+check:
+	@scripts/setup test
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest -q -m 'not system'
+
+sel4:
+	@scripts/setup demo
+	@$(PY) -m qemu.demo --kernel sel4
+
+clean:
+	rm -rf build
