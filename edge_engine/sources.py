@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine's source files and compiler flags: the one list for host and device."""
+
+from __future__ import annotations
+
+from edge_engine.zig import ROOT
+
+__all__ = ["ENGINE_FLAGS", "ENGINE_INCLUDE", "ENGINE_SOURCES", "HOST_GUARD_SOURCES"]
+
+ENGINE_INCLUDE = ROOT / "edge_engine" / "include"
+
+# Every C file of the folder is part of the engine.
+ENGINE_SOURCES = tuple(sorted((ROOT / "edge_engine" / "src").glob("*.c")))
+
+# Guarded arenas and SIGSEGV for programs on a hosted system; not part of the engine proper.
+HOST_GUARD_SOURCES = (ROOT / "edge_engine" / "host" / "guard.c",)
+
+ENGINE_FLAGS = (
+    "-std=c17",
+    "-O2",
+    "-ffreestanding",
+    "-fno-strict-aliasing",
+    "-fno-sanitize=all",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wmissing-prototypes",
+    "-Werror",
+    f"-I{ENGINE_INCLUDE}",
+)
