@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of the agent and the exit code that each becomes.
+
+The tree (exit code in brackets; docs/exit-codes.md is the page for users)::
+
+    WaselError [1]
+    ├── UsageError [2]            the caller asked for something that cannot be
+    ├── RefusedError [3]          the module is malformed, invalid, unlinkable or too big
+    ├── LinkError [4]             the way to the device
+    │   ├── PortError             the port cannot be opened
+    │   ├── LinkLostError         the port died under a request
+    │   ├── NoAnswerError         the device is silent
+    │   ├── BadAnswerError        the device answered something that the protocol does not allow
+    │   └── DeviceError           the device answered with an error code
+    ├── BrokerError [5]           the MQTT broker is unreachable or closed the connection
+    ├── MessageError [1]          a peer's MQTT message or control file is malformed (the peer's fault)
+    ├── BudgetError [124]         stopped by fuel or timeout
+    └── TrapError [134]           the module trapped
+
+A message says what happened, where, and what to do about it, in one line.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "EXIT_BROKER",
+    "EXIT_BUDGET",
+    "EXIT_FAILURE",
+    "EXIT_LINK",
+    "EXIT_OK",
+    "EXIT_REFUSED",
+    "EXIT_TRAP",
+    "EXIT_USAGE",
+    "BadAnswerError",
+    "BrokerError",
+    "BudgetError",
+    "DeviceError",
+    "LinkError",
+    "LinkLostError",
+    "MessageError",
+    "NoAnswerError",
+    "PortError",
+    "RefusedError",
+    "TrapError",
+    "UsageError",
+    "WaselError",
+]
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_LINK = 4
+EXIT_BROKER = 5
+EXIT_BUDGET = 124
+EXIT_TRAP = 134
+
+
+class WaselError(Exception):
+    """Anything that a command reports in one line."""
+
+    exit_code: ClassVar[int] = EXIT_FAILURE
+
+
+class UsageError(WaselError):
+    """The caller asked for something that cannot be."""
+
+    exit_code = EXIT_USAGE
+
+
+class RefusedError(WaselError):
+    """The module is malformed, invalid, unlinkable or too big."""
+
+    exit_code = EXIT_REFUSED
+
+
+class LinkError(WaselError):
+    """The way to the device failed."""
+
+    exit_code = EXIT_LINK
+
+
+class PortError(LinkError):
+    """The port cannot be opened."""
+
+
+class LinkLostError(LinkError):
+    """The port died under a request."""
+
+
+class NoAnswerError(LinkError):
+    """The device is silent."""
+
+
+class BadAnswerError(LinkError):
+    """The device answered something that the protocol does not allow."""
+
+
+class DeviceError(LinkError):
+    """The device answered with an error code.
+
+    `group` and `code` are those of the SMP answer (`{"err": {"group", "rc"}}`, or group -1 for SMP version 1).
+    """
+
+    def __init__(self, message: str, *, group: int, code: int) -> None:
+        super().__init__(message)
+        self.group = group
+        self.code = code
+
+
+class BrokerError(WaselError):
+    """The MQTT broker is unreachable or closed the connection."""
+
+    exit_code = EXIT_BROKER
+
+
+class MessageError(WaselError):
+    """A peer's MQTT message or a file is malformed."""
+
+
+class BudgetError(WaselError):
+    """Stopped by fuel or timeout."""
+
+    exit_code = EXIT_BUDGET
+
+
+class TrapError(WaselError):
+    """The module trapped."""
+
+    exit_code = EXIT_TRAP

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""The standard SMP console framing (mcumgr), pure: bytes in, events out.
+
+A message travels as lines. The first line begins with 06 09, the following ones with 04 14, each ends with '\n' and
+carries base64 of `u16 length, message, u16 CRC-16/XMODEM of the message`, both big endian; the length counts message
+and CRC. Bytes outside such lines are console text.
+Source: https://docs.zephyrproject.org/latest/services/device_mgmt/smp_transport.html#uart-serial-and-console
+
+Decoder states::
+
+    TEXT --06 09--> LINE(start)    TEXT --04 14--> LINE(continue)
+    LINE --'\n'--> TEXT            (the line joins the message; a whole one becomes an event)
+    LINE --06 09 or 04 14--> LINE  (the newline was lost: the line before is damaged)
+    LINE --too long--> TEXT        (damaged)
+
+Neither marker can occur in base64, so the decoder finds the next frame after any damage. The same bytes give the same
+events however they are cut. It does no retries and knows nothing of SMP headers.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import dataclass, field
+
+__all__ = ["MAX_MESSAGE_SIZE", "BadFrame", "FrameDecoder", "FrameEvent", "Message", "Text", "encode_frames"]
+
+START = b"\x06\x09"
+CONTINUE = b"\x04\x14"
+MAX_MESSAGE_SIZE = 0xFFFF - 2
+"""Bytes: the length field counts the CRC too."""
+LINE_LENGTH = 127
+"""Bytes of a line with marker and newline that every mcumgr server accepts."""
+MAX_LINE = 16384
+"""Bytes of a received line."""
+MAX_TEXT = 1024
+"""Bytes of one text event; longer lines come in pieces."""
+
+_MARK = re.compile(rb"\x06\x09|\x04\x14|\n")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A whole message with a good checksum."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Text:
+    """Console text outside frames, without its line end."""
+
+    data: bytes
+    ends_line: bool
+
+
+@dataclass(frozen=True)
+class BadFrame:
+    """Something that looked like a frame and was not; the peer's request will time out."""
+
+    reason: str
+
+
+FrameEvent = Message | Text | BadFrame
+
+
+def encode_frames(message: bytes, line_length: int = LINE_LENGTH) -> bytes:
+    """Encode one message as console lines of at most `line_length` bytes each."""
+    if len(message) > MAX_MESSAGE_SIZE:
+        raise ValueError(f"message of {len(message)} bytes does not fit a frame of {MAX_MESSAGE_SIZE}")
+    room = (line_length - 3) // 4 * 4
+    if room <= 0:
+        raise ValueError(f"line length {line_length} is below 7")
+    body = (len(message) + 2).to_bytes(2, "big") + message + binascii.crc_hqx(message, 0).to_bytes(2, "big")
+    text = binascii.b2a_base64(body, newline=False)
+    lines = []
+    for start in range(0, len(text), room):
+        lines += [START if start == 0 else CONTINUE, text[start : start + room], b"\n"]
+    return b"".join(lines)
+
+
+@dataclass
+class FrameDecoder:
+    """Incremental decoder; feed it bytes as they come."""
+
+    _buffer: bytearray = field(default_factory=bytearray)
+    _mark: bytes = b""
+    """Marker of the line in the buffer, empty outside frames."""
+    _body: bytearray | None = None
+    """What the lines of the current message decoded to, None between messages."""
+
+    def feed(self, data: bytes) -> list[FrameEvent]:
+        """Take bytes from the wire and give back what they complete."""
+        self._buffer += data
+        events: list[FrameEvent] = []
+        while self._step(events):
+            pass
+        return events
+
+    def _step(self, events: list[FrameEvent]) -> bool:
+        """Handle one marker; each call that returns True shortens the buffer."""
+        match = _MARK.search(self._buffer)
+        limit = MAX_LINE if self._mark else MAX_TEXT
+        end = match.start() if match else len(self._buffer)
+        if end > limit:
+            chunk = bytes(self._buffer[:limit])
+            del self._buffer[:limit]
+            if self._mark:
+                self._mark, self._body = b"", None
+                events.append(BadFrame(f"line over {MAX_LINE} bytes"))
+            else:
+                events.append(Text(chunk, ends_line=False))
+            return True
+        if match is None:
+            return False
+        content, mark = bytes(self._buffer[:end]), match.group()
+        del self._buffer[: match.end()]
+        if self._mark:
+            self._line(content, ended=mark == b"\n", events=events)
+        elif mark == b"\n":
+            events.append(Text(content.removesuffix(b"\r"), ends_line=True))
+        elif content:
+            events.append(Text(content, ends_line=False))
+        self._mark = b"" if mark == b"\n" else mark
+        return True
+
+    def _line(self, content: bytes, *, ended: bool, events: list[FrameEvent]) -> None:
+        if self._mark == START:
+            if self._body is not None:
+                events.append(BadFrame("a new message began before the last was whole"))
+            self._body = bytearray()
+        if self._body is None:
+            events.append(BadFrame("continuation without a start"))
+            return
+        try:
+            if not ended:
+                raise ValueError("line without an end")
+            self._body += binascii.a2b_base64(content.removesuffix(b"\r"), strict_mode=True)
+        except ValueError as error:
+            self._body = None
+            events.append(BadFrame(str(error)))
+            return
+        self._finish(events)
+
+    def _finish(self, events: list[FrameEvent]) -> None:
+        body = self._body
+        if body is None or len(body) < 2:  # noqa: PLR2004 - the length field
+            self._body = None
+            events.append(BadFrame("line without a length"))
+            return
+        want = int.from_bytes(body[:2], "big")
+        if len(body) - 2 < want:
+            return
+        self._body = None
+        message, crc = bytes(body[2:-2]), int.from_bytes(body[-2:], "big")
+        if len(body) - 2 > want or want < 2:  # noqa: PLR2004 - the CRC
+            events.append(BadFrame("length field and lines disagree"))
+        elif binascii.crc_hqx(message, 0) != crc:
+            events.append(BadFrame("checksum"))
+        else:
+            events.append(Message(message))

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where wasel keeps its runtime files and how a device's name becomes a port.
+
+`<state>/devices/<name>/device.json` is written by whoever starts the device (the QEMU launcher); this module only
+reads it. `<state>` is `$WASEL_STATE`, else `$XDG_STATE_HOME/wasel`, else `~/.local/state/wasel`.
+While an agent holds a device's port, its socket `agent.sock` beside device.json speaks the same framed SMP, and
+commands go through it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import LinkError, UsageError
+
+__all__ = ["Target", "check_name", "device_dir", "device_names", "resolve", "socket_path", "state_root"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device that a command talks to."""
+
+    name: str
+    """The device's name, or the port itself where only a port was given."""
+    port: str
+    """Port URL for `agent.link.port.open_port`."""
+    through_agent: bool = False
+    """True if the port is an agent's control socket."""
+
+
+def state_root() -> Path:
+    """Folder of all runtime files."""
+    if override := os.environ.get("WASEL_STATE"):
+        return Path(override)
+    if xdg := os.environ.get("XDG_STATE_HOME"):
+        return Path(xdg) / "wasel"
+    return Path.home() / ".local" / "state" / "wasel"
+
+
+def check_name(name: str) -> str:
+    """Give back a device name that is safe as a folder and as an MQTT topic level, or raise `UsageError`."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"device name {name!r} is not allowed: use letters, digits, '_', '-', '.', at most 64")
+    return name
+
+
+def device_dir(name: str, root: Path | None = None) -> Path:
+    """Folder of one device's runtime files."""
+    return (root or state_root()) / "devices" / check_name(name)
+
+
+def device_names() -> list[str]:
+    """Names of the devices that have a device.json or a running agent."""
+    folder = state_root() / "devices"
+    if not folder.is_dir():
+        return []
+    return sorted(p.name for p in folder.iterdir() if (p / "device.json").is_file() or (p / "agent.sock").exists())
+
+
+def socket_path(name: str, root: Path | None = None) -> Path:
+    """Path of the control socket of the device's agent."""
+    return device_dir(name, root) / "agent.sock"
+
+
+def device_port(name: str) -> str:
+    """Port of a device from its device.json."""
+    path = device_dir(name) / "device.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(device_names()) or "none"
+        raise LinkError(
+            f"device {name!r} is not known (known: {known}): start it with 'wasel device up', or give --port"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise LinkError(f"{path}: cannot be read: {error}") from error
+    port = record.get("port") if isinstance(record, dict) else None
+    if not isinstance(port, str) or not port:
+        raise LinkError(f"{path}: has no port; stop the device and start it again")
+    return port
+
+
+def resolve(device: str | None, port: str | None) -> Target:
+    """Find the way to a device from --device and --port; with neither, the one device there is."""
+    if device is None and port is not None:
+        return Target(port, port)
+    if device is None:
+        names = device_names()
+        if len(names) != 1:
+            known = ", ".join(names) or "none"
+            raise UsageError(f"which device? give --device NAME or --port URL (known devices: {known})")
+        device = names[0]
+    path = socket_path(device)
+    if _listens(path):
+        if port is not None:
+            raise LinkError(f"device {device!r}: its agent holds the port; leave out --port to go through the agent")
+        return Target(device, str(path), through_agent=True)
+    return Target(device, port or device_port(device))
+
+
+def _listens(path: Path) -> bool:
+    """True if somebody accepts connections on the socket (a killed agent leaves a dead file)."""
+    if not path.exists():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `wasel run` asks of a runner (entry-point group `wasel.runners`).
+
+A runner is `run(request: RunRequest) -> int`: it runs the module to its end with the process's own stdout and stderr
+and returns the exit code of `docs/exit-codes.md`. It refuses a field that it does not support with `UsageError`
+naming it, and reports everything else through `agent.errors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["RunRequest"]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run of one module."""
+
+    module: Path
+    args: tuple[str, ...] = ()
+    """Arguments after the program's name; the runner gives the file's name as argument 0."""
+    env: tuple[tuple[str, str], ...] = ()
+    dirs: tuple[tuple[Path, str], ...] = ()
+    """Host directory and its path in the guest."""
+    arena_size: int | None = None
+    """Bytes; None: the runner's default slot size."""
+    fuel: int | None = None
+    """Instructions; None: unmetered."""
+    timeout_s: float | None = None
+    """Seconds of wall-clock time; None: no limit."""
