@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How protection domains are compiled and linked, against our own small libmicrokit or the genuine SDK.
+
+Contract: ``link_pd`` makes one ELF file from objects; ``include_flags`` is what their compilation needs. With ``sdk``
+(the folder of an unpacked Microkit SDK) its headers, library and linker script are used and nothing of ours.
+Does not know the sources or the system of anyone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_engine.zig import DEVICE, ROOT, compile_objects, link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "LIBMICROKIT_INCLUDE",
+    "LIBMICROKIT_SOURCES",
+    "LINKER_SCRIPT",
+    "PD_FLAGS",
+    "SDK_BOARD",
+    "include_flags",
+    "link_pd",
+    "sdk_board_folder",
+]
+
+_HERE = Path(__file__).resolve().parent
+LIBMICROKIT_INCLUDE = _HERE / "include"
+LIBMICROKIT_SOURCES = (_HERE / "src" / "crt0.S", _HERE / "src" / "main.c")
+LINKER_SCRIPT = _HERE / "microkit.ld"
+SDK_BOARD = "qemu_virt_aarch64"
+
+PD_FLAGS = (
+    "-std=c17",
+    "-O2",
+    "-ffreestanding",
+    "-fno-strict-aliasing",
+    "-fno-sanitize=all",
+    "-fno-stack-protector",
+    "-fno-pic",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wmissing-prototypes",
+    "-Werror",
+)
+
+
+def sdk_board_folder(sdk: Path, config: str = "release", board: str = SDK_BOARD) -> Path:
+    """Folder of one board and configuration in an unpacked SDK; FileNotFoundError when it isn't one."""
+    folder = sdk / "board" / board / config
+    if not (folder / "lib" / "libmicrokit.a").is_file():
+        raise FileNotFoundError(f"{folder}: not a Microkit SDK with this board (no lib/libmicrokit.a)")
+    return folder
+
+
+def include_flags(sdk: Path | None = None, config: str = "release") -> tuple[str, ...]:
+    """Compiler flags that make ``#include <microkit.h>`` work."""
+    folder = LIBMICROKIT_INCLUDE if sdk is None else sdk_board_folder(sdk, config) / "include"
+    return ("-isystem", str(folder))
+
+
+def link_pd(
+    objects: Iterable[Path], output: Path, sdk: Path | None = None, config: str = "release", flags: tuple[str, ...] = ()
+) -> Path:
+    """Link a protection domain's objects with libmicrokit; returns ``output``. ToolError if the linker refuses."""
+    common = ("-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,max-page-size=4096", *flags)
+    if sdk is not None:
+        library = sdk_board_folder(sdk, config) / "lib"
+        script, archive = library / "microkit.ld", library / "libmicrokit.a"
+        arguments = (*common, str(archive), f"-Wl,-T,{script}")
+        return link(objects, output, DEVICE, arguments, (script, archive))
+    own = compile_objects(
+        LIBMICROKIT_SOURCES, ROOT / "build" / "device" / "libmicrokit", DEVICE, (*PD_FLAGS, *include_flags())
+    )
+    return link([*objects, *own], output, DEVICE, (*common, f"-Wl,-T,{LINKER_SCRIPT}"), (LINKER_SCRIPT,))
