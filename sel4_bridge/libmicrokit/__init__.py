@@ -34,7 +34,7 @@ LINKER_SCRIPT = _HERE / "microkit.ld"
 SDK_BOARD = "qemu_virt_aarch64"
 
 PD_FLAGS = (
-    "-std=c17",
+    "-std=gnu17",  # C17; the SDK's headers say asm
     "-O2",
     "-ffreestanding",
     "-fno-strict-aliasing",
