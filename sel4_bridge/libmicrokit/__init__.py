@@ -2,7 +2,8 @@
 """How protection domains are compiled and linked, against our own small libmicrokit or the genuine SDK.
 
 Contract: ``link_pd`` makes one ELF file from objects; ``include_flags`` is what their compilation needs. With ``sdk``
-(the folder of an unpacked Microkit SDK) its headers, library and linker script are used and nothing of ours.
+(the folder of an unpacked Microkit SDK) its headers and library are used. The linker script is ours in both cases: the
+SDK's names no .got, which lld then puts on the page of the IPC buffer, and it makes constants executable.
 Does not know the sources or the system of anyone.
 """
 
@@ -71,10 +72,9 @@ def link_pd(
     """Link a protection domain's objects with libmicrokit; returns ``output``. ToolError if the linker refuses."""
     common = ("-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,max-page-size=4096", *flags)
     if sdk is not None:
-        library = sdk_board_folder(sdk, config) / "lib"
-        script, archive = library / "microkit.ld", library / "libmicrokit.a"
-        arguments = (*common, str(archive), f"-Wl,-T,{script}")
-        return link(objects, output, DEVICE, arguments, (script, archive))
+        archive = sdk_board_folder(sdk, config) / "lib" / "libmicrokit.a"
+        arguments = (*common, str(archive), f"-Wl,-T,{LINKER_SCRIPT}")
+        return link(objects, output, DEVICE, arguments, (LINKER_SCRIPT, archive))
     own = compile_objects(
         LIBMICROKIT_SOURCES, ROOT / "build" / "device" / "libmicrokit", DEVICE, (*PD_FLAGS, *include_flags())
     )
