@@ -106,7 +106,7 @@ def resolve(device: str | None, port: str | None) -> Target:
 
 
 def _listens(path: Path) -> bool:
-    """True if somebody accepts connections on the socket (a killed agent leaves a dead file)."""
+    """Tell whether somebody accepts connections on the socket (a killed agent leaves a dead file)."""
     if not path.exists():
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -101,7 +101,8 @@ class FrameDecoder:
         """Handle one marker; each call that returns True shortens the buffer."""
         match = _MARK.search(self._buffer)
         limit = MAX_LINE if self._mark else MAX_TEXT
-        end = match.start() if match else len(self._buffer)
+        # A last 06 or 04 may be half a marker: it is not content yet.
+        end = match.start() if match else len(self._buffer) - self._buffer.endswith((START[:1], CONTINUE[:1]))
         if end > limit:
             chunk = bytes(self._buffer[:limit])
             del self._buffer[:limit]
@@ -132,9 +133,11 @@ class FrameDecoder:
         if self._body is None:
             events.append(BadFrame("continuation without a start"))
             return
+        if not ended:
+            self._body = None
+            events.append(BadFrame("line without an end"))
+            return
         try:
-            if not ended:
-                raise ValueError("line without an end")
             self._body += binascii.a2b_base64(content.removesuffix(b"\r"), strict_mode=True)
         except ValueError as error:
             self._body = None

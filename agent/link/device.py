@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device as its operations: status, images, upload, start, stop, logs, statistics, seed, clock, reset.
+
+Contract: every call is bounded in time and either returns, or raises a `LinkError`: `DeviceError` if the device said
+no, `NoAnswerError` if it stayed silent through all attempts, `LinkLostError` if the port died, `BadAnswerError` if it
+talks nonsense. Calls that may be repeated without harm are repeated; `start` is not repeated blindly: the device's own
+counter of starts says whether a lost answer was a lost start. Several tasks may use one device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import hashlib
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import cbor2
+from smp.exceptions import SMPException
+from smp.image_management import IMG_MGMT_ERR, ImageState
+from smpclient import SMPClient
+from smpclient.exceptions import SMPClientException
+from smpclient.generics import SMPRequest, TEr1, TEr2, error_v1, error_v2, success
+from smpclient.requests.image_management import ImageErase, ImageStatesRead, ImageStatesWrite, ImageUploadWrite
+from smpclient.requests.os_management import DateTimeWrite, EchoWrite, MCUMgrParametersRead, ResetWrite
+from smpclient.transport import SMPTransportDisconnected
+
+from agent.errors import BadAnswerError, DeviceError, LinkLostError, NoAnswerError
+from agent.link.modules import (
+    GROUP,
+    Logs,
+    LogsAnswer,
+    ModuleError,
+    Seed,
+    SlotStatus,
+    Start,
+    Stats,
+    Status,
+    StatusAnswer,
+    Stop,
+)
+from agent.link.transport import FramedTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from smp import error as smperror
+    from smp import message as smpmessage
+
+__all__ = ["Device", "upload_overhead"]
+
+# smpclient logs what it also raises; without a handler Python would print it on stderr.
+logging.getLogger("smpclient").addHandler(logging.NullHandler())
+logging.getLogger("smpclient").propagate = False
+logging.getLogger("smp").addHandler(logging.NullHandler())
+logging.getLogger("smp").propagate = False
+
+ANSWER_TIMEOUT_S = 2.0
+FIRST_FACTOR = 5
+"""The first chunk of an upload may wait for an erase: so many times the timeout."""
+ATTEMPTS = 3
+UPLOAD_ATTEMPTS = 8
+"""Silent or useless answers in a row before an upload is given up."""
+GROUP_IMAGE = 1
+SMP_BUSY = 10
+
+TRep = TypeVar("TRep", bound="smpmessage.ReadResponse | smpmessage.WriteResponse")
+
+
+def upload_overhead(image: int, size: int) -> int:
+    """Bytes of the first upload message besides its data."""
+    request = ImageUploadWrite(off=0, data=b"", image=image, len=size, sha=bytes(32), upgrade=False)
+    return len(bytes(request)) + 4  # the data's CBOR length takes up to 4 bytes more
+
+
+class Device:
+    """An open link to one device; use as an async context manager."""
+
+    def __init__(
+        self,
+        port: str,
+        *,
+        name: str | None = None,
+        on_text: Callable[[str], None] | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+        line_length: int | None = None,
+    ) -> None:
+        self.name = name or port
+        self.port = port
+        self.transport = FramedTransport(
+            on_text=on_text, **({} if line_length is None else {"line_length": line_length})
+        )
+        self.timeout_s = timeout_s
+        self._client = SMPClient(self.transport, port, timeout_s)
+        self.window = 1
+        """Requests that the device takes at once."""
+
+    async def open(self) -> None:
+        """Open the port and learn the device's limits; the device must answer."""
+        await self.transport.connect(self.port, 5.0)
+        try:
+            parameters = await self.request(MCUMgrParametersRead())
+        except BaseException:
+            await self.transport.disconnect()
+            raise
+        if not 32 <= parameters.buf_size <= 1 << 20 or not 1 <= parameters.buf_count <= 1 << 16:  # noqa: PLR2004
+            await self.transport.disconnect()
+            raise BadAnswerError(
+                f"{self.name}: impossible parameters: {parameters.buf_count} buffers of {parameters.buf_size} bytes"
+            )
+        self.transport.initialize(parameters.buf_size)
+        self.window = min(parameters.buf_count, 8)
+        self.transport.set_window(self.window)
+
+    async def close(self) -> None:
+        """Close the port."""
+        await self.transport.disconnect()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def request(
+        self, request: SMPRequest[TRep, TEr1, TEr2], *, timeout_s: float | None = None, attempts: int = ATTEMPTS
+    ) -> TRep:
+        """Send a request until it is answered, `attempts` times at most."""
+        timeout_s = timeout_s if timeout_s is not None else self.timeout_s
+        for _ in range(attempts):
+            try:
+                answer = await self._client.request(request, timeout_s)
+            except TimeoutError:
+                continue
+            except SMPTransportDisconnected as error:
+                raise LinkLostError(f"{self.name}: {error}") from error
+            except LinkLostError as error:
+                raise LinkLostError(f"{self.name}: {error}") from error
+            except (SMPClientException, SMPException, cbor2.CBORDecodeError, ValueError, TypeError) as error:
+                first = str(error).strip().splitlines()
+                raise BadAnswerError(
+                    f"{self.name}: {type(request).__name__}: answer does not follow the protocol: "
+                    f"{' '.join(first[:2]) if first else type(error).__name__}"
+                ) from error
+            if success(answer):
+                return answer
+            raise self._refused(type(request).__name__, answer)
+        raise NoAnswerError(
+            f"{self.name}: no answer to {type(request).__name__} within {attempts * timeout_s:g} s; "
+            "is the device running, and does no other program hold its port?"
+        )
+
+    def _refused(self, what: str, answer: smperror.ErrorV1 | smperror.ErrorV2[ModuleError] | object) -> DeviceError:
+        group, code, text = -1, -1, "unknown error"
+        if error_v1(answer):  # type: ignore[arg-type]
+            code, text = int(answer.rc), answer.rc.name
+            if answer.rsn:
+                text = f"{text}: {answer.rsn}"
+        elif error_v2(answer):  # type: ignore[arg-type]
+            group, code, text = int(answer.err.group), int(answer.err.rc), answer.err.rc.name
+        text = text.lower().replace("_", " ")
+        return DeviceError(f"{self.name}: {what}: the device says: {text} (code {code})", group=group, code=code)
+
+    async def echo(self, text: str) -> str:
+        """Have the device repeat a text."""
+        return (await self.request(EchoWrite(d=text))).r
+
+    async def status(self) -> StatusAnswer:
+        """Ask for the device and its slots."""
+        answer = await self.request(Status())
+        if answer.protocol != 1:
+            raise BadAnswerError(f"{self.name}: speaks protocol {answer.protocol}, this agent 1: update the older one")
+        if [slot.slot for slot in answer.slots] != list(range(len(answer.slots))):
+            raise BadAnswerError(f"{self.name}: slots are not numbered 0, 1, ...")
+        return answer
+
+    async def slot(self, slot: int) -> SlotStatus:
+        """Ask for one slot, or raise `DeviceError` if there is none of that number."""
+        slots = (await self.status()).slots
+        if not 0 <= slot < len(slots):
+            raise DeviceError(
+                f"{self.name}: no slot {slot}; there are {len(slots)}, from 0",
+                group=GROUP,
+                code=ModuleError.NO_SUCH_SLOT,
+            )
+        return slots[slot]
+
+    async def images(self) -> list[ImageState]:
+        """Ask for the modules of all slots: `image` is wasel's slot; `slot` 0 the active module, 1 the candidate."""
+        return (await self.request(ImageStatesRead())).images
+
+    async def candidate(self, slot: int) -> bytes | None:
+        """Digest of a slot's whole candidate, None if there is none."""
+        for image in await self.images():
+            if (image.image or 0) == slot and image.slot == 1:
+                return image.hash
+        return None
+
+    async def set_pending(self, digest: bytes, *, confirm: bool = False) -> None:
+        """Have the candidate with this digest switched to at the next start."""
+        await self.request(ImageStatesWrite(hash=digest, confirm=confirm))
+
+    async def erase(self, image_slot: int | None = None) -> None:
+        """Erase as the image group does."""
+        await self.request(ImageErase(slot=image_slot), timeout_s=FIRST_FACTOR * self.timeout_s)
+
+    async def start(
+        self,
+        slot: int,
+        args: tuple[str, ...] = (),
+        env: tuple[tuple[str, str], ...] = (),
+        *,
+        fuel: int | None = None,
+        lossless: bool = False,
+    ) -> int:
+        """Start a slot exactly once and give back its counter of starts."""
+        before = (await self.slot(slot)).starts
+        request = Start(
+            slot=slot,
+            args=list(args),
+            env=[f"{key}={value}" for key, value in env],
+            fuel=fuel,
+            lossless=True if lossless else None,
+        )
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(NoAnswerError):
+                return (await self.request(request, attempts=1)).starts
+            now = (await self.slot(slot)).starts
+            if now != before:
+                return now
+        raise NoAnswerError(f"{self.name}: the device does not answer Start of slot {slot} though it answers Status")
+
+    async def stop(self, slot: int) -> None:
+        """Stop a slot; a slot that does not run stays as it is."""
+        await self.request(Stop(slot=slot))
+
+    async def logs(self, slot: int, cursor: int, max_bytes: int | None = None) -> LogsAnswer:
+        """Read log records from `cursor` on; `max_bytes` is cut to what fits an answer."""
+        return await self.request(Logs(slot=slot, cursor=cursor, max=max_bytes))
+
+    async def stats(self, slot: int) -> dict[str, int | str]:
+        """Read a slot's counters."""
+        return (await self.request(Stats(slot=slot))).counters()
+
+    async def seed(self, seed: bytes) -> None:
+        """Give the device 32 bytes of randomness."""
+        if len(seed) != 32:  # noqa: PLR2004
+            raise ValueError("a seed is 32 bytes")
+        await self.request(Seed(seed=seed))
+
+    async def set_clock(self, now: dt.datetime) -> None:
+        """Set the device's clock; `now` with a time zone."""
+        text = now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
+        await self.request(DateTimeWrite(datetime=text))
+
+    async def reset(self) -> None:
+        """Restart the device; it answers first."""
+        await self.request(ResetWrite(), attempts=1)
+
+    async def upload(self, slot: int, data: bytes, progress: Callable[[int], None] | None = None) -> int:
+        """Upload a module as the candidate of `slot`, from wherever the device already is.
+
+        `progress` is called with the device's offset. Gives back how many bytes of data were sent.
+        """
+        upload = _Upload(self, slot, data, progress or (lambda _: None))
+        return await upload.run()
+
+
+class _Upload:
+    """One upload: up to `device.window` chunks on the way, the device's answers decide where it goes on."""
+
+    def __init__(self, device: Device, slot: int, data: bytes, progress: Callable[[int], None]) -> None:
+        self._device = device
+        self._slot = slot
+        self._data = data
+        self._sha = hashlib.sha256(data).digest()
+        self._progress = progress
+        self._room = device.transport.max_unencoded_size - upload_overhead(slot, len(data))
+        self._sent = 0
+        if self._room < 1:
+            raise BadAnswerError(f"{device.name}: its buffer of {device.transport.mtu} bytes holds no upload message")
+
+    async def run(self) -> int:
+        size = len(self._data)
+        offset = await self._chunk(0, UPLOAD_ATTEMPTS)
+        failures = 0
+        while offset < size:
+            self._progress(offset)
+            reached = await self._burst(offset)
+            failures = 0 if reached is not None and reached > offset else failures + 1
+            if failures >= UPLOAD_ATTEMPTS:
+                raise NoAnswerError(f"{self._device.name}: upload stuck at byte {offset} of {size}; try again")
+            offset = offset if reached is None else reached
+        self._progress(size)
+        return self._sent
+
+    async def _burst(self, offset: int) -> int | None:
+        """Send chunks from `offset` on until the end or an answer that is not the expected one."""
+        size = len(self._data)
+        flying: deque[tuple[int, asyncio.Task[int]]] = deque()
+        reached: int | None = None
+        try:
+            while True:
+                while offset < size and len(flying) < self._device.window:
+                    task = asyncio.create_task(self._chunk(offset, 1))
+                    offset = min(offset + self._room, size)
+                    flying.append((offset, task))
+                if not flying:
+                    return reached
+                expected, task = flying.popleft()
+                try:
+                    reached = await task
+                except NoAnswerError:
+                    return reached
+                if reached != expected:
+                    return reached
+                self._progress(reached)
+        finally:
+            for _, task in flying:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in flying), return_exceptions=True)
+
+    async def _chunk(self, offset: int, attempts: int) -> int:
+        data = self._data[offset : offset + self._room]
+        if offset == 0:
+            request = ImageUploadWrite(
+                off=0, data=data, image=self._slot, len=len(self._data), sha=self._sha, upgrade=False
+            )
+        else:
+            request = ImageUploadWrite(off=offset, data=data)
+        self._sent += len(data)
+        answer = await self._device.request(
+            request, timeout_s=FIRST_FACTOR * self._device.timeout_s if offset == 0 else None, attempts=attempts
+        )
+        if answer.rc:
+            raise DeviceError(f"{self._device.name}: upload: error {answer.rc}", group=-1, code=answer.rc)
+        if answer.off is None or not 0 <= answer.off <= len(self._data):
+            raise BadAnswerError(f"{self._device.name}: upload: offset {answer.off} of {len(self._data)}")
+        if answer.match is False:
+            raise DeviceError(
+                f"{self._device.name}: upload: digest mismatch at the end; try again",
+                group=GROUP_IMAGE,
+                code=IMG_MGMT_ERR.INVALID_HASH,
+            )
+        return answer.off

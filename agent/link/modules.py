@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SMP messages of group 64, wasel's modules (docs/PROTOCOL.md), in the shape of the `smp` package.
+
+Answers of newer devices may carry keys that this version does not know: they are ignored. Texts in answers come from
+the module's own side of the device and are data, never terminal control (`agent.text` cleans them for printing).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, unique
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from smp import error, message
+
+__all__ = [
+    "GROUP",
+    "Logs",
+    "LogsAnswer",
+    "ModuleError",
+    "Seed",
+    "SlotStatus",
+    "Start",
+    "StartAnswer",
+    "Stats",
+    "StatsAnswer",
+    "Status",
+    "StatusAnswer",
+    "Stop",
+]
+
+GROUP = 64
+_LOOSE = ConfigDict(extra="ignore", frozen=True)
+
+_Unsigned = Annotated[int, Field(ge=0, lt=1 << 64)]
+_Digest = Annotated[bytes, Field(min_length=32, max_length=32)]
+
+
+@unique
+class Command(IntEnum):
+    """Commands of the group."""
+
+    STATUS = 0
+    START = 1
+    STOP = 2
+    LOGS = 3
+    STATS = 4
+    SEED = 5
+
+
+@unique
+class ModuleError(IntEnum):
+    """Error codes of the group."""
+
+    OK = 0
+    UNKNOWN = 1
+    BAD_MESSAGE = 2
+    NO_SUCH_SLOT = 3
+    SLOT_EMPTY = 4
+    SLOT_BUSY = 5
+    TOO_LARGE = 6
+    NO_SPACE = 7
+    DIGEST_MISMATCH = 8
+
+
+class ErrorV1(error.ErrorV1):
+    """Error of an SMP version 1 server."""
+
+    _GROUP_ID = GROUP
+
+
+class ErrorV2(error.ErrorV2[ModuleError]):
+    """Error with group and code."""
+
+    _GROUP_ID = GROUP
+
+
+class _Answer:
+    """Base of answers with unknown keys allowed: an error map must not pass for one of them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_error(cls, data: object) -> object:
+        if isinstance(data, dict) and ("err" in data or data.get("rc")):
+            raise ValueError("an error, not an answer")
+        return data
+
+
+class _Group:
+    _ErrorV1 = ErrorV1
+    _ErrorV2 = ErrorV2
+
+
+class SlotStatus(BaseModel):
+    """One slot as the device sees it."""
+
+    model_config = _LOOSE
+
+    slot: Annotated[int, Field(ge=0, lt=256)]
+    state: Literal["empty", "stopped", "running", "exited", "trapped", "refused"]
+    digest: _Digest | None = None
+    """SHA-256 of the active module; None: no module."""
+    size: _Unsigned = 0
+    """Bytes of the active module."""
+    exit: int | None = None
+    trap: str | None = None
+    error: str | None = None
+    backtrace: str | None = None
+    starts: _Unsigned = 0
+    """Starts since the device booted."""
+    log_next: _Unsigned = 0
+    """Sequence number of the next log record."""
+    memory: _Unsigned = 0
+    """Bytes of linear memory."""
+    bookkeeping: _Unsigned = 0
+    """Bytes of the arena besides linear memory."""
+
+
+class StatusAnswer(message.ReadResponse, _Answer):
+    """The device and its slots."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.STATUS
+
+    protocol: int
+    # `version` of the message base class is SMP's own: the device's is read from its key by `loads`.
+    device_version: str = ""
+    kernel: str = ""
+    board: str = ""
+    boot_ms: _Unsigned = 0
+    random: str = ""
+    arena: _Unsigned = 0
+    module_max: _Unsigned = 0
+    slots: list[SlotStatus]
+
+    @classmethod
+    def loads(cls, data: bytes) -> StatusAnswer:
+        """Parse an answer; its key `version` is the device's software version, not SMP's."""
+        import cbor2  # noqa: PLC0415 - beside its use
+        from smp import header  # noqa: PLC0415
+
+        size = header.Header.SIZE
+        body = cbor2.loads(data[size:])
+        if isinstance(body, dict):
+            body["device_version"] = body.pop("version", "")
+        else:
+            body = {}
+        return cls(header=header.Header.loads(data[:size]), smp_data=data, **body)
+
+
+class Status(message.ReadRequest, _Group):
+    """Ask for the device and its slots."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.STATUS
+    _Response = StatusAnswer
+
+
+class StartAnswer(message.WriteResponse, _Answer):
+    """The slot was started."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.START
+
+    starts: _Unsigned
+
+
+class Start(message.WriteRequest, _Group):
+    """Start a slot, with its pending candidate if there is one."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.START
+    _Response = StartAnswer
+
+    slot: int
+    args: list[str]
+    """The first is the program's name."""
+    env: list[str]
+    """"K=V" each."""
+    fuel: int | None = None
+    lossless: bool | None = None
+
+
+class StopAnswer(message.WriteResponse, _Answer):
+    """The slot is stopped."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.STOP
+
+
+class Stop(message.WriteRequest, _Group):
+    """Stop a slot."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.STOP
+    _Response = StopAnswer
+
+    slot: int
+
+
+class LogsAnswer(message.ReadResponse, _Answer):
+    """Log records from a cursor on."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.LOGS
+
+    records: list[tuple[_Unsigned, Annotated[int, Field(ge=0, lt=256)], bool, bytes]]
+    """Sequence number, stream (0 system, 1 stdout, 2 stderr), ends a line, bytes."""
+    next: _Unsigned
+    """Cursor to ask with next."""
+    dropped: _Unsigned = 0
+    """Records between the cursor asked for and the first that is still there."""
+
+
+class Logs(message.ReadRequest, _Group):
+    """Ask for log records."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.LOGS
+    _Response = LogsAnswer
+
+    slot: int
+    cursor: int
+    max: int | None = None
+    """Bytes."""
+
+
+class StatsAnswer(message.ReadResponse, _Answer):
+    """Counters of a slot, by name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.STATS
+
+    def counters(self) -> dict[str, int | str]:
+        """Give the counters without the message's own fields."""
+        extra = self.model_extra or {}
+        return {name: value for name, value in extra.items() if isinstance(value, int | str)}
+
+
+class Stats(message.ReadRequest, _Group):
+    """Ask for a slot's counters."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.STATS
+    _Response = StatsAnswer
+
+    slot: int
+
+
+class SeedAnswer(message.WriteResponse, _Answer):
+    """The seed is taken."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.SEED
+
+
+class Seed(message.WriteRequest, _Group):
+    """Give the device its random seed."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.SEED
+    _Response = SeedAnswer
+
+    seed: bytes
+    """32 bytes."""
