@@ -4,7 +4,7 @@
  * the limit's name (core spec, appendix "Implementation Limitations"; the numbers are those browsers agreed on, where
  * there is one: https://webassembly.github.io/spec/js-api/#limits).
  *
- * Not limited by a number but by the arena: types, functions, segments, nesting of blocks, operand stack.
+ * Not limited by a number but by the arena: types, functions, segments, tables, nesting of blocks, operand stack.
  */
 #pragma once
 
@@ -12,5 +12,4 @@
 #define EE_MAX_PARAMS 1000u                  /* of a function type */
 #define EE_MAX_RESULTS 1000u                 /* of a function type */
 #define EE_MAX_LOCALS 50000u                 /* of a function, with its parameters */
-#define EE_MAX_TABLE_SIZE 10000000u          /* elements a table may be declared with */
 #define EE_MAX_PAGES 65536u                  /* of 64 KiB: 4 GiB; core spec 3.2.5 */
