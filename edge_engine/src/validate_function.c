@@ -383,14 +383,14 @@ static enum ee_status check_immediate(struct ee_validator *v, const struct ee_op
         return EE_OK;
     case EE_IMM_DATA_MEMORY:
     case EE_IMM_DATA:
+        if (info->immediate == EE_IMM_DATA_MEMORY && m->memory_count == 0)
+            break;
+        if (v->i.index >= m->data_count)
+            return ee_invalid_index(v, "data segment", v->i.index, m->data_count);
         if (!m->has_data_count)
             return ee_fail(v->error, EE_MALFORMED, (uint32_t)(v->i.at - m->bytes), v->function,
                            "data count section required");
-        if (v->i.index >= m->data_count)
-            return ee_invalid_index(v, "data segment", v->i.index, m->data_count);
-        if (info->immediate == EE_IMM_DATA)
-            return EE_OK;
-        break;
+        return EE_OK;
     case EE_IMM_MEMORY:
     case EE_IMM_MEMORY_MEMORY: break;
     default: return EE_OK;
