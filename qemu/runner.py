@@ -13,6 +13,7 @@ Does NOT: parse the module (the device does), keep the device.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import signal
 import sys
@@ -97,6 +98,7 @@ async def _run(request: RunRequest, kernel: str) -> int:
             raise RefusedError(f"{request.module}: {len(module)} bytes; a slot holds {status.module_max}")
         await link.seed(secrets.token_bytes(SEED_SIZE))
         await link.upload(SLOT, module)
+        await link.set_pending(hashlib.sha256(module).digest())
         await link.start(SLOT, (request.module.name, *request.args), request.env, fuel=request.fuel, lossless=True)
         try:
             async with asyncio.timeout(request.timeout_s):
