@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m qemu.demo [--kernel standin|sel4]`: the whole path of one module, shown once (`make demo`, `make sel4`).
+
+Starts a broker, a device and an agent, deploys examples/hello version 1, shows its output as it arrives over MQTT,
+deploys version 2, shows the switch and `wasel ps`, prints what was measured. Exit code 0 only if both outputs are
+exactly the expected ones. Everything that was started is down when it ends, by whatever way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.errors import WaselError
+from agent.link.device import Device as Link
+from agent.text import printable, size
+from edge_engine.zig import ROOT, WASI, ToolError, compile_objects, link
+from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, find_board
+from qemu.broker import find_mosquitto, running_broker
+from qemu.errors import QemuError
+from qemu.launcher import image_for, running_device
+from qemu.runner import run_bounded
+from qemu.watch import watch_device
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agent.messages import LogLine, State
+    from qemu.broker import Broker
+    from qemu.launcher import Device
+    from qemu.watch import Watch
+
+__all__ = ["main", "run_demo"]
+
+NAME = "demo"
+SLOT = 0
+WHO = "demo"
+MODULE_SIZE = 64 * 1024  # bytes; smaller modules are padded with a custom section so that the times mean something
+STEP_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+LAST = b"there are"  # how the last line of each version begins
+EXPECTED = {
+    1: ("hello, demo: this is version 1", "argument 1: over MQTT", "there are 168 primes below 1000"),
+    2: (
+        "hello, demo: this is version 2",
+        "argument 1: over MQTT",
+        "new in version 2: the square root of 2 is about 1.414214",
+        "there are 303 primes below 2000",
+    ),
+}
+
+
+class DemoError(QemuError):
+    """A step of the demo failed, or showed something else than it should."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of one deployment, from the moment that the desired state went over the broker."""
+
+    push_ms: float  # until the device had the whole module
+    start_ms: float  # from there to the first line of output over MQTT
+
+    @property
+    def total_ms(self) -> float:
+        """From publish to the first line of output."""
+        return self.push_ms + self.start_ms
+
+
+def say(text: str = "") -> None:
+    """Print a line at once: people watch."""
+    print(text, flush=True)
+
+
+def _leb(number: int) -> bytes:
+    """Five-byte LEB128, so that a size field has a known width."""
+    return bytes([*((number >> shift & 0x7F | 0x80) for shift in (0, 7, 14, 21)), number >> 28 & 0x7F])
+
+
+def padded(module: bytes, wanted: int) -> bytes:
+    """Append a custom section (core spec 5.5.3) that makes the module `wanted` bytes long, if it is shorter."""
+    name = b"\x07padding"
+    overhead = 1 + 5 + len(name)
+    rest = wanted - len(module) - overhead
+    return module if rest < 0 else module + b"\x00" + _leb(len(name) + rest) + name + bytes(rest)
+
+
+@dataclass(frozen=True)
+class Hello:
+    """A compiled version of examples/hello."""
+
+    version: int
+    path: Path
+    digest: bytes
+
+
+def build_hello(version: int) -> Hello:
+    """Compile examples/hello from C for wasm32-wasi."""
+    folder = ROOT / "build" / "demo"
+    flags = ("-O2", "-s")
+    objects = compile_objects(
+        [ROOT / "examples" / "hello" / "hello.c"], folder / f"{version}", WASI, (*flags, f"-DVERSION={version}")
+    )
+    linked = link(objects, folder / f"{version}" / "hello.wasm", WASI, flags)
+    path = folder / f"hello-{version}.wasm"
+    module = padded(linked.read_bytes(), MODULE_SIZE)
+    path.write_bytes(module)
+    return Hello(version, path, hashlib.sha256(module).digest())
+
+
+def _wasel(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from agent.cli import main; main()", *arguments]
+
+
+async def _command(environment: dict[str, str], *arguments: str) -> str:
+    """Run `wasel ARGUMENTS` to its end and return what it printed on stdout; its stderr is ours.
+
+    Raises:
+        DemoError: it failed.
+
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_wasel(*arguments), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    try:
+        async with asyncio.timeout(STEP_TIMEOUT_S):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        raise DemoError(f"wasel {' '.join(arguments)}: not finished after {STEP_TIMEOUT_S:g} s") from None
+    finally:
+        await _end(process)
+    if process.returncode != 0:
+        raise DemoError(f"wasel {' '.join(arguments)}: ended with {process.returncode}")
+    return output.decode("utf-8", "replace")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask a process to end, then make it."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def _agent(environment: dict[str, str], broker: Broker, folder: Path) -> AsyncIterator[None]:
+    """Run `wasel agent` for the demo's device."""
+    log = folder / "agent.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *_wasel("agent", "--device", NAME, "--broker", broker.url),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches us; we end it
+        )
+    try:
+        yield
+    except BaseException:
+        words = log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+        for line in words:
+            print(f"agent: {printable(line)}", file=sys.stderr)
+        raise
+    finally:
+        await _end(process)
+
+
+async def _deploy(hello: Hello, environment: dict[str, str], broker: Broker, watch: Watch) -> Times:
+    """Deploy one version and wait until its whole output has come over MQTT and is the expected one."""
+    version, digest = hello.version, hello.digest
+    first_desired, first_log, first_state = len(watch.desired), len(watch.logs), len(watch.states)
+
+    def installed(state: State) -> bool:
+        return any(slot.slot == SLOT and slot.digest == digest for slot in state.slots)
+
+    def ends(entry: LogLine) -> bool:
+        return entry.data.startswith(LAST)
+
+    def done(state: State) -> bool:
+        return any(s.slot == SLOT and s.digest == digest and s.state not in {"running", "empty"} for s in state.slots)
+
+    try:
+        async with asyncio.TaskGroup() as group:  # a deploy that fails ends the waiting at once
+            group.create_task(
+                _command(
+                    environment,
+                    *("deploy", str(hello.path), "--device", NAME, "--slot", str(SLOT), "--broker", broker.url),
+                    *("--arg", "over MQTT", "--env", f"WHO={WHO}"),
+                )
+            )
+            published = group.create_task(watch.wait(watch.desired, lambda _: True, STEP_TIMEOUT_S, first_desired))
+            there = group.create_task(watch.wait(watch.states, installed, STEP_TIMEOUT_S, first_state))
+            line = group.create_task(watch.wait(watch.logs, lambda _: True, STEP_TIMEOUT_S, first_log))
+            group.create_task(watch.wait(watch.logs, ends, STEP_TIMEOUT_S, first_log))
+            group.create_task(watch.wait(watch.states, done, STEP_TIMEOUT_S, first_state))
+    except* TimeoutError:
+        raise DemoError(f"version {version}: nothing more from the agent for {STEP_TIMEOUT_S:g} s") from None
+    except* WaselError as failures:
+        raise failures.exceptions[0] from None
+    lines = tuple(entry.message.data.decode("utf-8", "replace") for entry in watch.logs[first_log:])
+    if lines != EXPECTED[version]:
+        raise DemoError(f"version {version} printed {lines!r}, expected {EXPECTED[version]!r}")
+    pushed_s = min(there.result().at_s, line.result().at_s)
+    return Times((pushed_s - published.result().at_s) * 1000, (line.result().at_s - pushed_s) * 1000)
+
+
+def _show_log(entry: LogLine) -> None:
+    stream = {1: "stdout", 2: "stderr"}.get(entry.stream, "system")
+    say(f"    [slot {entry.slot} {stream}] {printable(entry.data.decode('utf-8', 'replace'))}")
+
+
+def _report(device: Device, arena_bytes: int, boot_ms: int, times: dict[int, Times]) -> None:
+    """Print what was measured; wall clock, on this machine."""
+    record = device.record
+    say(f"measured on {record.kernel_title}:")
+    say(f"    image {size(record.image_bytes)} ({record.image_bytes} bytes, kernel and all protection domains)")
+    say(f"    arena {size(arena_bytes)} a slot")
+    say(f"    boot: ready for SMP {record.ready_ms:.0f} ms after QEMU's start ({boot_ms} ms of the device's own time)")
+    for version, time_ in times.items():
+        say(
+            f"    version {version} ({size(MODULE_SIZE)}): pushed {time_.push_ms:.0f} ms after publish, started and "
+            f"first line over MQTT {time_.start_ms:.0f} ms later, {time_.total_ms:.0f} ms in all"
+        )
+
+
+async def run_demo(kernel: str) -> None:
+    """Show everything once.
+
+    Raises:
+        WaselError: a step failed; the text says which and why.
+
+    """
+    title = find_board(DEFAULT_BOARD).kernel(kernel).title
+    find_mosquitto()  # before anything is built: a missing program shall be said first
+    say(f"wasel demo on {title}")
+    started = time.monotonic()
+    image = await asyncio.to_thread(image_for, kernel)
+    say(f"device image built: {image.stat().st_size} bytes, {time.monotonic() - started:.1f} s")
+    try:
+        hellos = [await asyncio.to_thread(build_hello, version) for version in EXPECTED]
+    except ToolError as error:
+        raise DemoError(f"examples/hello does not compile: {error}") from error
+    say(f"examples/hello compiled from C, versions 1 and 2, each padded to {size(MODULE_SIZE)}")
+
+    times: dict[int, Times] = {}
+    with tempfile.TemporaryDirectory(prefix="wasel-demo-") as temporary:
+        folder = Path(temporary)
+        environment = {**os.environ, "WASEL_STATE": str(folder / "state")}
+        async with contextlib.AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(running_broker(folder))
+            say(f"broker: mosquitto at {broker.url}, this machine only")
+            device = await stack.enter_async_context(
+                running_device(NAME, kernel=kernel, image=image, root=folder / "state")
+            )
+            say(f"device {NAME}: up on {title}, ready after {device.record.ready_ms:.0f} ms")
+            async with Link(device.record.port, name=NAME) as opened:
+                status = await opened.status()
+            watch = await stack.enter_async_context(watch_device(broker, NAME, _show_log))
+            await stack.enter_async_context(_agent(environment, broker, folder))
+            try:
+                await watch.wait(watch.states, lambda state: state.online and state.link, STEP_TIMEOUT_S)
+            except TimeoutError:
+                raise DemoError(f"the agent did not report within {STEP_TIMEOUT_S:g} s") from None
+            say("agent: online, holds the device's serial port")
+            for hello in hellos:
+                say(f"deploying version {hello.version} as the device's desired state; its output over MQTT:")
+                times[hello.version] = await _deploy(hello, environment, broker, watch)
+            say("$ wasel ps")
+            say(await _command(environment, "ps", "--device", NAME))
+            _report(device, status.arena, status.boot_ms, times)
+    say("everything is down again")
+
+
+def main() -> int:
+    """Parse the command line, run the demo, turn a failure into one line and an exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kernel", default=DEFAULT_KERNEL, help="standin or sel4")
+    options = parser.parse_args()
+    try:
+        run_bounded(run_demo(options.kernel))
+    except WaselError as error:
+        print(f"wasel demo: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("wasel demo: interrupted; everything is down again", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
