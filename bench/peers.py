@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engines that are compared, and the asking side of the worker protocol (described in worker.py).
+
+Contract: one process per peer for the whole bench, so that samples of all peers can be taken in turn; every answer has
+a deadline. Does not measure: the worker times its own calls, so starting processes and pipes are not in the numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from bench import BenchError
+from edge_engine.zig import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["PEERS", "Client", "Peer"]
+
+ANSWER_TIMEOUT_S = 120.0
+CLOSE_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One way to run a kernel. ``extra_samples``: how many samples a round takes of peers that finish quickly."""
+
+    name: str
+    what: str
+    command: tuple[str, ...] = ()  # of the worker; empty: bench.worker with this name
+    native: bool = False  # runs the shared object, not the wasm module
+    extra_samples: int = 1
+
+
+PEERS = (
+    Peer("c", "the same C compiled to native code", native=True, extra_samples=3),
+    Peer("wasel", "wasel's interpreter", command=("{runner}",)),
+    Peer("wasel-fuel", "wasel's interpreter, counting fuel", command=("{runner}", "--fuel")),
+    Peer("wasm3", "wasm3 from pywasm3"),
+    Peer("wasmtime", "wasmtime (Cranelift)", extra_samples=3),
+    Peer("wasmtime-fuel", "wasmtime, counting fuel", extra_samples=3),
+)
+
+
+class Client:
+    """A worker process; use as an async context manager, which ends the process."""
+
+    def __init__(self, peer: Peer, runner: Path | None) -> None:
+        self.peer = peer
+        self._runner = runner
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start the worker."""
+        command = [word.format(runner=self._runner) for word in self.peer.command]
+        self._process = await asyncio.create_subprocess_exec(
+            *(command or [sys.executable, "-m", "bench.worker", self.peer.name]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the worker: it stops when its input does, or is killed."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def ask(self, command: str) -> list[str]:
+        """One command, the fields of its answer; BenchError if the peer says no, dies or takes too long."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise RuntimeError("the worker was not started")
+        where = f"{self.peer.name}: {command}"
+        try:
+            process.stdin.write(f"{command}\n".encode())
+            await process.stdin.drain()
+            line = await asyncio.wait_for(process.stdout.readline(), ANSWER_TIMEOUT_S)
+        except TimeoutError as late:
+            raise BenchError(f"{where}: no answer within {ANSWER_TIMEOUT_S:.0f} s") from late
+        except ConnectionError as gone:
+            raise BenchError(f"{where}: the worker has ended") from gone
+        if not line:
+            raise BenchError(f"{where}: the worker has ended with {await process.wait()}")
+        status, *fields = line.decode().split()
+        if status != "ok":
+            raise BenchError(f"{where}: {' '.join(fields)}")
+        return fields
+
+    async def version(self) -> str:
+        """Name and version of what this peer runs."""
+        return " ".join(await self.ask("version"))
+
+    async def load(self, name: str, path: Path) -> int:
+        """Load and start a module; nanoseconds."""
+        return int((await self.ask(f"load {name} {path}"))[0])
+
+    async def run(self, name: str, rounds: int) -> tuple[int, int]:
+        """Nanoseconds and checksum of one call."""
+        nanoseconds, checksum = await self.ask(f"run {name} {rounds}")
+        return int(nanoseconds), int(checksum)
+
+    async def startup(self, path: Path, count: int) -> list[int]:
+        """Nanoseconds of each of ``count`` loads and starts."""
+        return [int(field) for field in await self.ask(f"startup {path} {count}")]
+
+    async def usage(self, name: str) -> dict[str, int]:
+        """Bytes by name; empty for peers that don't say."""
+        return {
+            key: int(value) for key, _, value in (field.partition("=") for field in await self.ask(f"usage {name}"))
+        }

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long from bytes in memory to a started module: a 2 kB kernel, and a program that is large by its debug sections.
+
+The large one is the hello.wasm of second-state/wasmedge-seL4 (1.4 MB of Rust, 96 % of it debug information) when
+``WASEL_BENCH_HELLO`` names the file; without it, a module of the same shape made here: a C hello with wasi-libc's
+printf, filled up with custom sections.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench.kernels import BUILD, SOURCES
+from edge_engine.zig import Target, compile_objects, link
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.peers import Client
+
+__all__ = ["HELLO_VARIABLE", "large_module", "measure_startup"]
+
+HELLO_VARIABLE = "WASEL_BENCH_HELLO"
+SMALL_KERNEL = "hash"  # 2,0xx bytes of wasm
+LARGE_BYTES = 1_444_743  # of the file this stands in for
+SMALL_STARTS, LARGE_STARTS = 200, 15
+SLOW_PEERS = ("wasmtime",)  # compile when they load: fewer starts
+SLOW_STARTS = 3
+
+
+def _leb128(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:  # noqa: PLR2004  (LEB128: seven bits a byte)
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _custom_section(name: str, size: int) -> bytes:
+    """Make a custom section (core spec 5.5.3) of ``size`` bytes of content that isn't all zeros."""
+    title = name.encode()
+    content = _leb128(len(title)) + title + bytes(i * 7 & 0xFF for i in range(256)) * (size // 256)
+    return b"\0" + _leb128(len(content)) + content
+
+
+def large_module() -> tuple[Path, str]:
+    """Return the large module and what to call it."""
+    given = os.environ.get(HELLO_VARIABLE)
+    if given:
+        return Path(given).resolve(), "Rust hello, 1.4 MB"
+    target = Target("wasi", "wasm32-wasi", ("-mcpu=mvp+mutable_globals+sign_ext+nontrapping_fptoint+bulk_memory",))
+    objects = compile_objects([SOURCES / "startup" / "hello.c"], BUILD / "startup", target, ["-std=c17", "-O2", "-g0"])
+    hello = link(objects, BUILD / "startup" / "hello.wasm", target, ["-s", "-Wl,-z,stack-size=65536"])
+    data = hello.read_bytes()
+    padded = BUILD / "startup" / "hello-large.wasm"
+    padded.write_bytes(data + _custom_section(".debug_info", LARGE_BYTES - len(data)))
+    return padded, f"C hello, {len(data) // 1000} kB of {LARGE_BYTES // 1000} are not debug sections"
+
+
+async def measure_startup(clients: Sequence[Client]) -> dict[str, dict[str, object]]:
+    """By module: its size and the median microseconds by peer (peers that run native code have none)."""
+    large, title = large_module()
+    result: dict[str, dict[str, object]] = {}
+    for key, path, what, starts in (
+        ("small", BUILD / "wasm" / f"{SMALL_KERNEL}.wasm", f"kernel {SMALL_KERNEL}", SMALL_STARTS),
+        ("large", large, title, LARGE_STARTS),
+    ):
+        times: dict[str, float] = {}
+        for client in clients:
+            if client.peer.native:
+                continue
+            count = SLOW_STARTS if client.peer.name.startswith(SLOW_PEERS) else starts
+            times[client.peer.name] = round(median(await client.startup(path, count)) / 1e3, 1)
+        result[key] = {"what": what, "bytes": path.stat().st_size, "median_us": times}
+    return result

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""results.json holds what the report promises, the plot is drawn from it, and section sizes are read rightly."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from bench import BenchError
+from bench.kernels import SOURCES
+from bench.measure import KernelTimes
+from bench.plot import draw
+from bench.report import Results, table, write_json
+from bench.sizes import section_sizes
+from edge_engine.zig import DEVICE, ROOT, compile_objects
+
+PEERS = {"c": 1.0, "wasel": 5.0, "wasel-fuel": 5.5, "wasm3": 10.0, "wasmtime": 1.25}
+
+
+def _results(peers=PEERS):
+    kernels = []
+    for name, factor in (("fib", 1_000_000), ("sort", 4_000_000)):
+        samples = {
+            peer: [round(factor * ratio * wobble) for wobble in (0.9, 1.0, 1.3)] for peer, ratio in peers.items()
+        }
+        kernels.append(KernelTimes(name, 10, 400, False, 42, samples))
+    return Results({"cpu": "a & b"}, {"rounds": 3, "scale": 1.0}, {"c": "zig"}, kernels)
+
+
+def test_sections_and_geometric_means():
+    content = _results().as_dict()
+    section = content["interpreter"]
+    assert section["geomean_vs_native"] == pytest.approx(5.0)
+    assert section["geomean_vs_wasm3"] == pytest.approx(0.5)
+    assert section["geomean_vs_wasmtime"] == pytest.approx(4.0)
+    assert section["fuel_cost"] == pytest.approx(1.1)
+    assert section["worst_vs_wasm3"]["ratio"] == pytest.approx(0.5)
+    assert content["kernels"]["sort"]["peers"]["wasel"] | {"spread": 0} == {
+        "median_ms": 20.0,
+        "spread": 0,
+        "vs_native": 5.0,
+        "vs_wasm3": 0.5,
+        "vs_wasmtime": 4.0,
+    }
+    assert "native" not in content  # nothing ran that compiles ahead of time
+
+
+def test_a_tier_that_did_not_run_has_no_section():
+    assert "interpreter" not in _results({"c": 1.0, "wasm3": 10.0}).as_dict()
+
+
+def test_written_atomically_and_read_back(tmp_path):
+    content = _results().as_dict()
+    write_json(content, tmp_path / "deep" / "results.json")
+    assert json.loads((tmp_path / "deep" / "results.json").read_text()) == content
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["results.json"]
+
+
+def test_table_has_a_row_for_each_kernel_and_the_means():
+    rows = table(_results())
+    assert [row[0] for row in rows] == ["kernel", "fib", "sort", "geometric mean"]
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert rows[-1][-1] == "0.50"
+
+
+def test_plot_is_well_formed_and_has_a_bar_for_each_number():
+    content = _results().as_dict()
+    root = ET.fromstring(draw(content, ("wasel", "wasm3", "absent"), "a < b"))  # noqa: S314  (our own)
+    rectangles = root.findall("{http://www.w3.org/2000/svg}rect")
+    assert len(rectangles) == 1 + 2 + 2 * 3  # background, legend, two peers for two kernels and the mean
+
+
+def test_sections_of_an_object_file(tmp_path):
+    source = tmp_path / "sizes.c"
+    source.write_text(
+        "const char fixed[100] = {1};\nchar kept[40] = {2};\nchar zeros[60];\nint f(int x) { return x; }\n"
+    )
+    (compiled,) = compile_objects([source], tmp_path, DEVICE, ["-O2", "-fno-sanitize=all", "-fno-unwind-tables"])
+    sizes = section_sizes(compiled)
+    assert sizes["rodata"] == 100
+    assert sizes["data"] == 40
+    assert sizes["bss"] == 60
+    assert 0 < sizes["text"] <= 16
+
+
+def test_not_an_object_file():
+    with pytest.raises(BenchError, match="ELF"):
+        section_sizes(SOURCES / "fib.c")
+
+
+def test_committed_results_are_complete():
+    path = ROOT / "bench" / "results.json"
+    if not path.exists():
+        pytest.skip("the bench has not been run in this checkout")
+    content = json.loads(path.read_text())
+    assert content["version"] == 1
+    assert content["interpreter"]["geomean_vs_native"] > 0
+    assert content["interpreter"]["geomean_vs_wasm3"] > 0
+    for kernel in content["kernels"].values():
+        assert {"c", "wasel", "wasm3", "wasmtime"} <= kernel["peers"].keys()
