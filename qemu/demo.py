@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import os
 import sys
 import tempfile
 import time
@@ -28,12 +27,11 @@ from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, find_board
 from qemu.broker import find_mosquitto, running_broker
 from qemu.errors import QemuError
 from qemu.launcher import image_for, running_device
+from qemu.programs import run_wasel, running_agent
 from qemu.runner import run_bounded
 from qemu.watch import watch_device
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from agent.messages import LogLine, State
     from qemu.broker import Broker
     from qemu.launcher import Device
@@ -46,7 +44,6 @@ SLOT = 0
 WHO = "demo"
 MODULE_SIZE = 64 * 1024  # bytes; smaller modules are padded with a custom section so that the times mean something
 STEP_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 10.0
 LAST = b"there are"  # how the last line of each version begins
 EXPECTED = {
     1: ("hello, demo: this is version 1", "argument 1: over MQTT", "there are 168 primes below 1000"),
@@ -117,71 +114,21 @@ def build_hello(version: int) -> Hello:
     return Hello(version, path, hashlib.sha256(module).digest())
 
 
-def _wasel(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from agent.cli import main; main()", *arguments]
-
-
-async def _command(environment: dict[str, str], *arguments: str) -> str:
-    """Run `wasel ARGUMENTS` to its end and return what it printed on stdout; its stderr is ours.
+async def _command(state: Path, *arguments: str) -> str:
+    """Run `wasel ARGUMENTS` and return what it printed.
 
     Raises:
-        DemoError: it failed.
+        DemoError: it failed; its last words are in the text.
 
     """
-    process = await asyncio.create_subprocess_exec(
-        *_wasel(*arguments), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=environment
-    )
-    try:
-        async with asyncio.timeout(STEP_TIMEOUT_S):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        raise DemoError(f"wasel {' '.join(arguments)}: not finished after {STEP_TIMEOUT_S:g} s") from None
-    finally:
-        await _end(process)
-    if process.returncode != 0:
-        raise DemoError(f"wasel {' '.join(arguments)}: ended with {process.returncode}")
-    return output.decode("utf-8", "replace")
+    finished = await run_wasel(state, *arguments, timeout_s=STEP_TIMEOUT_S)
+    if finished.code != 0:
+        words = printable(finished.stderr.decode("utf-8", "replace").strip()) or "it does not say why"
+        raise DemoError(f"wasel {' '.join(arguments)}: exit code {finished.code}: {words}")
+    return finished.stdout.decode("utf-8", "replace").rstrip()
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ask a process to end, then make it."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-@contextlib.asynccontextmanager
-async def _agent(environment: dict[str, str], broker: Broker, folder: Path) -> AsyncIterator[None]:
-    """Run `wasel agent` for the demo's device."""
-    log = folder / "agent.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *_wasel("agent", "--device", NAME, "--broker", broker.url),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            start_new_session=True,  # Ctrl-C reaches us; we end it
-        )
-    try:
-        yield
-    except BaseException:
-        words = log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
-        for line in words:
-            print(f"agent: {printable(line)}", file=sys.stderr)
-        raise
-    finally:
-        await _end(process)
-
-
-async def _deploy(hello: Hello, environment: dict[str, str], broker: Broker, watch: Watch) -> Times:
+async def _deploy(hello: Hello, state: Path, broker: Broker, watch: Watch) -> Times:
     """Deploy one version and wait until its whole output has come over MQTT and is the expected one."""
     version, digest = hello.version, hello.digest
     first_desired, first_log, first_state = len(watch.desired), len(watch.logs), len(watch.states)
@@ -199,7 +146,7 @@ async def _deploy(hello: Hello, environment: dict[str, str], broker: Broker, wat
         async with asyncio.TaskGroup() as group:  # a deploy that fails ends the waiting at once
             group.create_task(
                 _command(
-                    environment,
+                    state,
                     *("deploy", str(hello.path), "--device", NAME, "--slot", str(SLOT), "--broker", broker.url),
                     *("--arg", "over MQTT", "--env", f"WHO={WHO}"),
                 )
@@ -218,6 +165,13 @@ async def _deploy(hello: Hello, environment: dict[str, str], broker: Broker, wat
         raise DemoError(f"version {version} printed {lines!r}, expected {EXPECTED[version]!r}")
     pushed_s = min(there.result().at_s, line.result().at_s)
     return Times((pushed_s - published.result().at_s) * 1000, (line.result().at_s - pushed_s) * 1000)
+
+
+def _agents_last_words(log: Path) -> None:
+    """Show the end of the agent's log after a failure."""
+    with contextlib.suppress(OSError):
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]:
+            print(f"agent: {printable(line)}", file=sys.stderr)
 
 
 def _show_log(entry: LogLine) -> None:
@@ -261,18 +215,18 @@ async def run_demo(kernel: str) -> None:
     times: dict[int, Times] = {}
     with tempfile.TemporaryDirectory(prefix="wasel-demo-") as temporary:
         folder = Path(temporary)
-        environment = {**os.environ, "WASEL_STATE": str(folder / "state")}
+        state = folder / "state"
         async with contextlib.AsyncExitStack() as stack:
             broker = await stack.enter_async_context(running_broker(folder))
             say(f"broker: mosquitto at {broker.url}, this machine only")
-            device = await stack.enter_async_context(
-                running_device(NAME, kernel=kernel, image=image, root=folder / "state")
-            )
+            device = await stack.enter_async_context(running_device(NAME, kernel=kernel, image=image, root=state))
             say(f"device {NAME}: up on {title}, ready after {device.record.ready_ms:.0f} ms")
             async with Link(device.record.port, name=NAME) as opened:
                 status = await opened.status()
             watch = await stack.enter_async_context(watch_device(broker, NAME, _show_log))
-            await stack.enter_async_context(_agent(environment, broker, folder))
+            log = folder / "agent.log"
+            stack.push(lambda kind, *_: _agents_last_words(log) if kind is not None else None)
+            await stack.enter_async_context(running_agent(state, broker, NAME, log))
             try:
                 await watch.wait(watch.states, lambda state: state.online and state.link, STEP_TIMEOUT_S)
             except TimeoutError:
@@ -280,9 +234,9 @@ async def run_demo(kernel: str) -> None:
             say("agent: online, holds the device's serial port")
             for hello in hellos:
                 say(f"deploying version {hello.version} as the device's desired state; its output over MQTT:")
-                times[hello.version] = await _deploy(hello, environment, broker, watch)
+                times[hello.version] = await _deploy(hello, state, broker, watch)
             say("$ wasel ps")
-            say(await _command(environment, "ps", "--device", NAME))
+            say(await _command(state, "ps", "--device", NAME))
             _report(device, status.arena, status.boot_ms, times)
     say("everything is down again")
 
