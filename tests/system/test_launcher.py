@@ -88,7 +88,7 @@ async def test_an_orderly_quit_and_a_power_cut_end_it(root: Path, talker: Callab
     ],
     ids=["another kernel", "silent", "ends"],
 )
-async def test_a_failed_boot_says_why_and_leaves_no_process(  # noqa: PLR0917 - pytest passes them by name
+async def test_a_failed_boot_says_why_and_leaves_no_process(
     root: Path, talker: Callable[..., Path], text: str, flags: tuple[str, ...], timeout_s: float, complaint: str
 ) -> None:
     with pytest.raises(BootError, match=complaint):
