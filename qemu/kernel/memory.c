@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RAM: taken once at boot from the bottom up and never given back. Everything handed out is cleared.
+ * Kernel addresses are physical addresses plus KERNEL_BASE (vectors.S maps them so).
+ */
+#include "kernel.h"
+
+#define KERNEL_BASE 0xffffff8000000000ul
+
+static uint64_t next_free, ram_end; /* physical */
+
+void *memory_at(uint64_t phys)
+{
+    return (void *)(KERNEL_BASE + phys);
+}
+
+void memory_init(uint64_t base, uint64_t size)
+{
+    next_free = base;
+    ram_end = base + size;
+}
+
+void memory_clear(void *at, uint64_t size)
+{
+    uint64_t *word = at;
+    for (uint64_t i = 0; i + 4 <= size / 8; i += 4) {
+        __asm__ volatile("stp xzr, xzr, [%0]\n\tstp xzr, xzr, [%0, #16]" ::"r"(word + i) : "memory");
+    }
+    for (uint64_t i = size & ~31ul; i < size; i++) {
+        ((volatile uint8_t *)at)[i] = 0;
+    }
+}
+
+void memory_copy(void *to, const void *from, uint64_t size)
+{
+    uint64_t i = 0;
+    if ((((uint64_t)to | (uint64_t)from) & 7u) == 0) {
+        for (; i + 8 <= size; i += 8) {
+            *(volatile uint64_t *)((char *)to + i) = *(const uint64_t *)((const char *)from + i);
+        }
+    }
+    for (; i < size; i++) {
+        ((volatile uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    }
+}
+
+/* The compiler calls these two by name. */
+void *memset(void *at, int byte, size_t size);
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+
+void *memset(void *at, int byte, size_t size)
+{
+    volatile uint8_t *t = at;
+    for (size_t i = 0; i < size; i++) {
+        t[i] = (uint8_t)byte;
+    }
+    return at;
+}
+
+void *memcpy(void *restrict to, const void *restrict from, size_t size)
+{
+    memory_copy(to, from, size);
+    return to;
+}
+
+uint64_t memory_take(uint64_t size, uint64_t align)
+{
+    uint64_t start = (next_free + align - 1) & ~(align - 1);
+    uint64_t rounded = (size + 4095u) & ~4095ul;
+    if (start > ram_end || rounded > ram_end - start) {
+        panic("the system needs more RAM than the image was built for");
+    }
+    next_free = start + rounded;
+    memory_clear(memory_at(start), rounded);
+    return start;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The MCS system calls by number (libsel4 api/syscall.xml): x7 the number, x0 the capability, x1 the tag, x2-x5 the
+ * first message words, x6 the reply object (NBSendWait: the capability to send to), x8 the capability that NBSendRecv
+ * sends to.
+ *
+ * Debug calls (-12 to -17) do nothing: their libsel4 stubs exist only in debug builds. Everything else unknown is a
+ * fault of the caller.
+ */
+#include "kernel.h"
+
+enum {
+    SYS_CALL = -1,
+    SYS_REPLY_RECV = -2,
+    SYS_NB_SEND_RECV = -3,
+    SYS_NB_SEND_WAIT = -4,
+    SYS_SEND = -5,
+    SYS_NB_SEND = -6,
+    SYS_RECV = -7,
+    SYS_NB_RECV = -8,
+    SYS_WAIT = -9,
+    SYS_NB_WAIT = -10,
+    SYS_YIELD = -11,
+    SYS_DEBUG_FIRST = -12,
+    SYS_DEBUG_LAST = -17,
+
+    ERROR_NONE = 0,
+    ERROR_INVALID_CAPABILITY = 2,
+};
+
+static const struct cap null_cap = {CAP_NULL, 0, NULL};
+
+/* NULL when the address has no slot. */
+static const struct cap *lookup(const struct thread *thread, uint64_t cptr)
+{
+    return cptr >> CSPACE_BITS ? NULL : &thread->cspace[cptr];
+}
+
+/* Microkit's monitor for a root domain: label 0 is the request to become passive. */
+static void tell_monitor(struct thread *thread)
+{
+    struct budget *own = &thread->own_budget;
+    if (thread->context.x[1] >> 12 == 0 && thread->budget == own && thread->notification->budget == NULL) {
+        (void)budget_take(thread);
+        thread->notification->budget = own;
+    }
+}
+
+/* False when the capability could not be found and the thread has faulted. */
+static bool send(struct thread *thread, uint64_t cptr, bool blocking, bool call)
+{
+    const struct cap *cap = lookup(thread, cptr);
+    if (cap == NULL) {
+        if (blocking) {
+            fault_cap(thread, cptr, false);
+            return false;
+        }
+        cap = &null_cap;
+    }
+    struct answer answer;
+    answer.length = 0;
+    uint64_t error = ERROR_NONE;
+    switch (cap->type) {
+    case CAP_ENDPOINT:
+        ipc_send(cap->object, thread, cap->badge, blocking, call);
+        return true;
+    case CAP_MONITOR:
+        tell_monitor(thread);
+        if (call) { /* it never answers */
+            thread->state = INACTIVE;
+            schedule_stop(thread);
+        }
+        return true;
+    case CAP_NOTIFICATION:
+        notification_signal(cap->object, cap->badge);
+        break;
+    case CAP_REPLY:
+        ipc_reply(cap->object, thread);
+        break;
+    case CAP_NULL:
+        error = ERROR_INVALID_CAPABILITY;
+        answer.length = 1;
+        answer.mr[0] = 0;
+        break;
+    case CAP_THREAD:
+    case CAP_IRQ:
+    case CAP_VSPACE:
+        error = invoke(thread, cap, thread->context.x[1], &answer);
+        break;
+    }
+    if (call && thread->state == RUNNABLE) {
+        message_answer(thread, error, answer.length, answer.mr);
+    }
+    return true;
+}
+
+static void receive(struct thread *thread, uint64_t cptr, bool blocking, bool with_reply, uint64_t reply_cptr)
+{
+    const struct cap *cap = lookup(thread, cptr);
+    if (cap && cap->type == CAP_ENDPOINT) {
+        struct reply *reply = NULL;
+        if (with_reply) {
+            const struct cap *reply_cap = lookup(thread, reply_cptr);
+            if (reply_cap == NULL || reply_cap->type != CAP_REPLY) {
+                fault_cap(thread, reply_cptr, true);
+                return;
+            }
+            reply = reply_cap->object;
+        }
+        ipc_receive(cap->object, thread, reply, blocking);
+        return;
+    }
+    if (cap && cap->type == CAP_NOTIFICATION) {
+        struct notification *notification = cap->object;
+        if (notification->bound == NULL || notification->bound == thread) {
+            notification_wait(notification, thread, blocking);
+            return;
+        }
+    }
+    fault_cap(thread, cptr, true);
+}
+
+void syscall(struct thread *thread)
+{
+    struct context *context = &thread->context;
+    uint64_t x0 = context->x[0];
+    uint64_t x6 = context->x[6];
+    int64_t number = (int64_t)context->x[7];
+    switch (number) {
+    case SYS_SEND:
+        (void)send(thread, x0, true, false);
+        break;
+    case SYS_NB_SEND:
+        (void)send(thread, x0, false, false);
+        break;
+    case SYS_CALL:
+        (void)send(thread, x0, true, true);
+        break;
+    case SYS_RECV:
+        receive(thread, x0, true, true, x6);
+        break;
+    case SYS_NB_RECV:
+        receive(thread, x0, false, true, x6);
+        break;
+    case SYS_WAIT:
+        receive(thread, x0, true, false, 0);
+        break;
+    case SYS_NB_WAIT:
+        receive(thread, x0, false, false, 0);
+        break;
+    case SYS_REPLY_RECV: {
+        const struct cap *reply = lookup(thread, x6);
+        if (reply == NULL || reply->type != CAP_REPLY) {
+            fault_cap(thread, x6, false);
+            break;
+        }
+        ipc_reply(reply->object, thread);
+        receive(thread, x0, true, true, x6);
+        break;
+    }
+    case SYS_NB_SEND_RECV:
+        if (send(thread, context->x[8], false, false)) {
+            receive(thread, x0, true, true, x6);
+        }
+        break;
+    case SYS_NB_SEND_WAIT:
+        if (send(thread, x6, false, false)) {
+            receive(thread, x0, true, false, 0);
+        }
+        break;
+    case SYS_YIELD:
+        schedule_yield();
+        break;
+    default:
+        if (number > SYS_DEBUG_FIRST || number < SYS_DEBUG_LAST) {
+            fault_unknown_syscall(thread);
+        }
+        break;
+    }
+}
