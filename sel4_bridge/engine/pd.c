@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine: the protection domain of one slot. It runs what the supervisor put into the control page.
+ *
+ * Contract: every start is microkit_pd_restart at sb_engine_entry, so init() begins from whatever a stopped or faulted
+ * run left behind and resets it. The module runs on a coroutine; a WASI call that has to wait goes back to the event
+ * loop until the wasi domain notifies. The outcome is written to the control page, its state last, and the supervisor
+ * is notified.
+ *
+ * Does NOT: trust the module; the supervisor and wasi domains stand above this one and do not trust it.
+ */
+#include <edge_engine.h>
+#include <microkit.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "coroutine.h"
+#include "run.h"
+#include "sb_control.h"
+#include "sb_layout.h"
+#include "sb_wasi_calls.h"
+
+#define COROUTINE_STACK_SIZE 65536u /* bytes; nothing that runs on it recurses on its input */
+#define FAULT_VM 6u                 /* seL4_Fault_VMFault */
+
+uintptr_t sb_arena_vaddr, sb_module_vaddr, sb_control_vaddr, sb_io_vaddr;
+
+static uint8_t coroutine_stack[COROUTINE_STACK_SIZE] __attribute__((aligned(4096)));
+static struct sb_run run;
+static struct sb_bridge bridge;
+
+static struct sb_control *control(void)
+{
+    return (struct sb_control *)sb_control_vaddr;
+}
+
+/* The bridge's transport: one protected procedure call, repeated for as long as the answer is "not yet". */
+static void transport(void *context, struct sb_message *message)
+{
+    (void)context;
+    for (;;) {
+        for (uint32_t word = 0; word < message->count; word++) {
+            microkit_mr_set((uint8_t)word, message->words[word]);
+        }
+        microkit_msginfo answer =
+            microkit_ppcall(SB_CH_ENGINE_WASI, microkit_msginfo_new(message->label, (uint16_t)message->count));
+        uint64_t words = microkit_msginfo_get_count(answer);
+        uint64_t error = words > 0 ? microkit_mr_get(0) : SB_E_IO;
+        if (error == SB_PENDING) {
+            sb_coroutine_suspend();
+            continue;
+        }
+        message->words[0] = error;
+        for (uint32_t word = 1; word < SB_MESSAGE_WORDS; word++) {
+            message->words[word] = word < words ? microkit_mr_get((uint8_t)word) : 0;
+        }
+        return;
+    }
+}
+
+static void count(void *context, uint64_t calls)
+{
+    (void)context;
+    control()->calls = calls;
+}
+
+static void report(void)
+{
+    struct sb_control *page = control();
+    page->exit_code = run.exit_code;
+    page->trap = run.trap;
+    page->memory_bytes = run.usage.memory_bytes;
+    page->bookkeeping_bytes = run.usage.bookkeeping_bytes;
+    page->calls = bridge.calls;
+    memcpy(page->text, run.text, sizeof page->text);
+    memcpy(page->backtrace, run.backtrace, sizeof page->backtrace);
+    page->done_generation = page->generation;
+    __atomic_store_n(&page->state, (uint32_t)run.state, __ATOMIC_RELEASE);
+    microkit_notify(SB_CH_ENGINE_SUPERVISOR);
+}
+
+static void run_module(void)
+{
+    sb_run(&run);
+    report();
+}
+
+static void start(const struct sb_control *page)
+{
+    uint64_t offset = page->module_offset;
+    uint64_t size = page->module_size;
+    if (offset > SB_MODULE_SIZE || size > SB_MODULE_SIZE - offset) {
+        run.instance = NULL;
+        memset(&run.usage, 0, sizeof run.usage);
+        sb_run_broken(&run, "the supervisor named a module outside its region, at offset ", offset);
+        report();
+        return;
+    }
+    bridge = (struct sb_bridge){.io = (uint8_t *)sb_io_vaddr, .count = count, .transport = transport};
+    run.module = (const uint8_t *)sb_module_vaddr + offset;
+    run.module_size = size;
+    run.arena = (void *)sb_arena_vaddr;
+    run.arena_size = SB_ARENA_SIZE;
+    run.stack_size = page->stack_size;
+    run.metered = page->metered != 0;
+    run.fuel = page->fuel;
+    run.bridge = &bridge;
+    run.start = ee_start;
+    run.call = ee_call;
+    control()->state = SB_ENGINE_RUNNING;
+    control()->done_generation = page->generation;
+    sb_coroutine_enter(coroutine_stack, sizeof coroutine_stack, run_module);
+}
+
+static void faulted(const struct sb_control *page)
+{
+    if (page->fault_label == FAULT_VM) {
+        sb_run_fault(&run, page->fault_address, page->fault_regs);
+    } else {
+        sb_run_broken(&run, "the engine raised an exception at ", page->fault_pc);
+    }
+    report();
+}
+
+void init(void)
+{
+    struct sb_control page = *control();
+    sb_coroutine_forget();
+    switch (page.command) {
+    case SB_COMMAND_RUN:
+        start(&page);
+        break;
+    case SB_COMMAND_FAULT:
+        faulted(&page);
+        break;
+    default:
+        break; /* SB_COMMAND_IDLE: wait for events */
+    }
+}
+
+void notified(microkit_channel ch)
+{
+    if (ch == SB_CH_ENGINE_WASI && sb_coroutine_suspended()) {
+        sb_coroutine_resume();
+    }
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wasi: the protection domain that serves the WASI calls of every slot.
+ *
+ * Contract: an engine calls with a message of sb_message.h on its own channel; the channel alone says which slot it is.
+ * Nothing here blocks: a call that waits is answered SB_PENDING, and the engine is notified when it should ask again,
+ * at its timer's end or when the supervisor has read from a full log. Output notifies the supervisor.
+ *
+ * Does NOT: start or stop engines. Time is CNTPCT (Arm Architecture Reference Manual, "The Generic Timer").
+ */
+#include <microkit.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "output.h"
+#include "random.h"
+#include "sb_system.h"
+#include "slot.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+uintptr_t sb_system_vaddr;
+#define SB_X(s) uintptr_t sb_io##s##_vaddr, sb_launch##s##_vaddr, sb_log##s##_vaddr;
+SB_EACH_SLOT(SB_X)
+#undef SB_X
+
+struct pd_slot {
+    struct sb_wasi_slot wasi;
+    struct sb_output output;
+    uint64_t wake_ns; /* UINT64_MAX: no wish */
+    bool waits_for_output;
+};
+
+static struct pd_slot slots[SB_SLOTS];
+static struct sb_random random_state;
+static uint32_t seed_generation; /* of the seed last mixed in */
+static uint64_t armed_ns = UINT64_MAX;
+static uint64_t frequency_hz;
+
+static uint64_t ticks(void)
+{
+    uint64_t now;
+    __asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(now)::"memory");
+    return now;
+}
+
+static uint64_t ticks_to_ns(uint64_t count)
+{
+    return count / frequency_hz * NS_PER_S + count % frequency_hz * NS_PER_S / frequency_hz;
+}
+
+/* Rounded up, so that a wake-up is never early. */
+static uint64_t ns_to_ticks(uint64_t ns)
+{
+    return ns / NS_PER_S * frequency_hz + (ns % NS_PER_S * frequency_hz + NS_PER_S - 1) / NS_PER_S;
+}
+
+static uint64_t monotonic_ns(void *context)
+{
+    (void)context;
+    return ticks_to_ns(ticks());
+}
+
+static uint64_t realtime_ns(void *context)
+{
+    const struct sb_system *system = (const struct sb_system *)sb_system_vaddr;
+    return monotonic_ns(context) + __atomic_load_n(&system->realtime_offset_ns, __ATOMIC_RELAXED);
+}
+
+/* A seed that changes while it is copied is mixed in again with the next request. */
+static void random_bytes(void *context, uint8_t *out, uint32_t size)
+{
+    (void)context;
+    const struct sb_system *system = (const struct sb_system *)sb_system_vaddr;
+    uint32_t generation = __atomic_load_n(&system->seed_generation, __ATOMIC_ACQUIRE);
+    if (generation != seed_generation) {
+        uint8_t seed[sizeof system->seed];
+        __builtin_memcpy(seed, system->seed, sizeof seed);
+        sb_random_seed(&random_state, seed);
+        seed_generation = generation;
+    }
+    sb_random_bytes(&random_state, out, size);
+}
+
+static uint32_t output(void *context, uint32_t slot, enum sb_log_stream stream, const uint8_t *bytes, uint32_t size)
+{
+    (void)context;
+    uint32_t done = sb_output_write(&slots[slot].output, stream, bytes, size);
+    if (done > 0) {
+        microkit_notify(SB_CH_WASI_SUPERVISOR);
+    }
+    return done;
+}
+
+static bool output_wake(void *context, uint32_t slot)
+{
+    (void)context;
+    slots[slot].waits_for_output = !sb_output_wait(&slots[slot].output);
+    if (slots[slot].waits_for_output) {
+        microkit_notify(SB_CH_WASI_SUPERVISOR);
+    }
+    return !slots[slot].waits_for_output;
+}
+
+static uint32_t input(void *context, uint32_t slot, uint8_t *bytes, uint32_t size)
+{
+    (void)context;
+    (void)slot;
+    (void)bytes;
+    (void)size;
+    return 0; /* nobody types on a device */
+}
+
+/* The timer keeps one deadline for us: the earliest of all slots. */
+static void arm(void)
+{
+    uint64_t earliest_ns = UINT64_MAX;
+    for (uint32_t s = 0; s < SB_SLOTS; s++) {
+        if (slots[s].wake_ns < earliest_ns) {
+            earliest_ns = slots[s].wake_ns;
+        }
+    }
+    if (earliest_ns != armed_ns) {
+        armed_ns = earliest_ns;
+        microkit_mr_set(0, earliest_ns == UINT64_MAX ? 0 : ns_to_ticks(earliest_ns));
+        (void)microkit_ppcall(SB_CH_WASI_TIMER, microkit_msginfo_new(SB_TIMER_SET, 1));
+    }
+}
+
+static void wake_at(void *context, uint32_t slot, uint64_t deadline_ns)
+{
+    (void)context;
+    slots[slot].wake_ns = deadline_ns;
+    arm();
+}
+
+static struct sb_wasi_host host = {
+    .monotonic_ns = monotonic_ns,
+    .realtime_ns = realtime_ns,
+    .random = random_bytes,
+    .output = output,
+    .output_wake = output_wake,
+    .input = input,
+    .wake_at = wake_at,
+};
+
+void init(void)
+{
+    __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(frequency_hz));
+    host.resolution_ns = (NS_PER_S + frequency_hz - 1) / frequency_hz; /* one tick */
+    uint8_t boot_seed[32] = {0};
+    uint64_t now = ticks();
+    __builtin_memcpy(boot_seed, &now, sizeof now); /* predictable; the agent's seed is what counts */
+    sb_random_seed(&random_state, boot_seed);
+#define SB_X(s)                                                                                                   \
+    sb_wasi_slot_init(&slots[s].wasi, s, &host, (uint8_t *)sb_io##s##_vaddr,                                      \
+                      (const struct sb_launch *)sb_launch##s##_vaddr);                                            \
+    slots[s].output = (struct sb_output){(struct sb_log *)sb_log##s##_vaddr, 0};                                  \
+    slots[s].wake_ns = UINT64_MAX;
+    SB_EACH_SLOT(SB_X)
+#undef SB_X
+}
+
+static void timer_fired(void)
+{
+    uint64_t now_ns = monotonic_ns(NULL);
+    armed_ns = UINT64_MAX; /* the timer has forgotten it */
+    for (uint32_t s = 0; s < SB_SLOTS; s++) {
+        if (slots[s].wake_ns <= now_ns) {
+            slots[s].wake_ns = UINT64_MAX;
+            microkit_notify(SB_CH_WASI_ENGINE(s));
+        }
+    }
+    arm();
+}
+
+static void log_was_read(void)
+{
+    for (uint32_t s = 0; s < SB_SLOTS; s++) {
+        if (slots[s].waits_for_output) {
+            slots[s].waits_for_output = false;
+            microkit_notify(SB_CH_WASI_ENGINE(s));
+        }
+    }
+}
+
+void notified(microkit_channel ch)
+{
+    if (ch == SB_CH_WASI_TIMER) {
+        timer_fired();
+    } else if (ch == SB_CH_WASI_SUPERVISOR) {
+        log_was_read();
+    }
+}
+
+microkit_msginfo protected(microkit_channel ch, microkit_msginfo msginfo)
+{
+    uint32_t slot = ch - SB_CH_WASI_ENGINE(0);
+    if (slot >= SB_SLOTS) {
+        microkit_mr_set(0, SB_E_INVAL);
+        return microkit_msginfo_new(0, 1);
+    }
+    /* More words than a message has stay in count, and so make the message wrong. */
+    struct sb_message message = {
+        .label = microkit_msginfo_get_label(msginfo),
+        .count = (uint32_t)microkit_msginfo_get_count(msginfo),
+    };
+    for (uint32_t word = 0; word < message.count && word < SB_MESSAGE_WORDS; word++) {
+        message.words[word] = microkit_mr_get((uint8_t)word);
+    }
+    sb_wasi_serve(&slots[slot].wasi, &message);
+    for (uint32_t word = 0; word < message.count; word++) {
+        microkit_mr_set((uint8_t)word, message.words[word]);
+    }
+    struct sb_log *ring = slots[slot].output.ring;
+    ring->calls = slots[slot].wasi.counters.calls;
+    ring->refused = slots[slot].wasi.counters.refused;
+    ring->unknown = slots[slot].wasi.counters.unknown;
+    ring->pending = slots[slot].wasi.counters.pending;
+    return microkit_msginfo_new(message.label, (uint16_t)message.count);
+}
