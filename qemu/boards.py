@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.errors import UsageError
+from qemu.image import DEFAULT_RAM_MIB
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ BOARDS: tuple[Board, ...] = (
                 name="standin",
                 title="stand-in kernel (a simulator, not seL4)",
                 machine="virt",
-                memory_mib=128,
+                memory_mib=DEFAULT_RAM_MIB,
                 image="image.bin",
                 load=("-kernel", "{image}"),
             ),

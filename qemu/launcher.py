@@ -168,18 +168,21 @@ def _unix_listener(path: Path) -> socket.socket:
     return listener
 
 
-def image_for(kernel: str, board: str = DEFAULT_BOARD) -> Path:
+def image_for(kernel: str) -> Path:
     """Build the device image where it is missing or stale, and return its path.
 
     Raises:
         ImageError: it cannot be built; the text holds the tool's output or what is missing.
 
     """
-    from sel4_bridge.build import BuildError, build_device  # noqa: PLC0415 - starting a given image needs no compiler
+    # Imported here: starting a given image needs no compiler.
+    from edge_engine.zig import ToolError  # noqa: PLC0415
+    from qemu.image import ImageError as SystemImageError  # noqa: PLC0415
+    from sel4_bridge.build import BuildError, build_device  # noqa: PLC0415
 
     try:
-        return build_device(kernel, board=board)
-    except BuildError as error:
+        return build_device(kernel).image
+    except (BuildError, SystemImageError, ToolError) as error:
         raise ImageError(str(error)) from error
 
 
@@ -228,7 +231,7 @@ async def start_device(
     check_name(name)
     _program(chosen_board)
     if image is None:
-        image = await asyncio.to_thread(image_for, kernel, board)
+        image = await asyncio.to_thread(image_for, kernel)
     with lock_device(name, root) as folder:
         old = read_record(folder)
         if old is not None and old.alive:

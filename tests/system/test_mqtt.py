@@ -89,8 +89,9 @@ def last_line_of(version: int) -> Callable[[LogLine], bool]:
     return lambda line: line.data.endswith(f"below {version}000".encode())
 
 
+@pytest.mark.usefixtures("fresh")
 async def test_an_agent_killed_in_the_middle_of_a_push_ends_with_the_module_running_once(
-    broker: Broker, fresh: Device, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
     state, log = tmp_path / "state", tmp_path / "agent.log"
     path, digest = write_hello(tmp_path, 1, size=1 << 20)
