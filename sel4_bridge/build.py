@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build a device image: every protection domain and the system around them, for either kernel.
+
+    python -m sel4_bridge.build --kernel standin
+    python -m sel4_bridge.build --kernel sel4 --sdk PATH      (or MICROKIT_SDK in the environment)
+
+Contract: writes only below `build/`; what has not changed is not built again. `build_device` returns the image's path.
+The stand-in image comes from `qemu.image`, the genuine one from the SDK's own `microkit` tool; both from the same
+`.system` file and, up to the libmicrokit they are linked with, the same sources.
+
+Errors::
+
+    BuildError          an SDK is missing, a source list is empty, a symbol is not where it should be
+    edge_engine.zig.ToolError   compiler, linker or `microkit` failed; carries what it printed
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
+from edge_engine.zig import DEVICE, ROOT, Target, ToolError, compile_objects, run_tool
+from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
+from sel4_bridge.libmicrokit import PD_FLAGS, SDK_BOARD, include_flags, link_pd, sdk_board_folder
+from sel4_bridge.system import device_system, write_layout_header, write_system_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ENGINE_ENTRY_SYMBOL",
+    "KERNELS",
+    "SUPERVISOR_SOURCES",
+    "BuildError",
+    "Device",
+    "build_device",
+    "compile_zig",
+    "elf_symbol",
+]
+
+BRIDGE = ROOT / "sel4_bridge"
+BUILD = ROOT / "build"
+GENERATED = BUILD / "generated"
+KERNELS = ("standin", "sel4")
+ENGINE_ENTRY_SYMBOL = "sb_engine_entry"
+ENGINE_LINK_FLAGS = (f"-Wl,-u,{ENGINE_ENTRY_SYMBOL}",)  # nothing refers to it, the linker must not drop it
+SDK_VARIABLE = "MICROKIT_SDK"
+TOOL_TIMEOUT_S = 120.0
+
+# The supervisor without Microkit, as the host tests build it too; pd.c is the protection domain's glue.
+SUPERVISOR_SOURCES = tuple(
+    BRIDGE / "supervisor" / f"{name}.c"
+    for name in (
+        "cbor",
+        "console_frame",
+        "engine",
+        "images",
+        "launch",
+        "log_drain",
+        "log_history",
+        "modules",
+        "os_group",
+        "slots",
+        "smp",
+        "supervisor",
+    )
+)
+SHA256_SOURCE = BRIDGE / "supervisor" / "sha256.zig"
+
+
+class BuildError(Exception):
+    """The image cannot be built; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What was built: the image to load, its ELF files by name, and the system file."""
+
+    kernel: str
+    image: Path
+    elves: dict[str, Path]
+    system_file: Path
+
+
+def elf_symbol(path: Path, name: str) -> int:
+    """Value of a symbol in a 64-bit little-endian ELF file; BuildError if there is none."""
+    data = path.read_bytes()
+    if data[:6] != b"\x7fELF\x02\x01":
+        raise BuildError(f"{path}: not a 64-bit little-endian ELF file")
+    (table,) = struct.unpack_from("<Q", data, 0x28)
+    size, count = struct.unpack_from("<HH", data, 0x3A)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", data, table + i * size) for i in range(count)]
+    symbol_table = 2  # SHT_SYMTAB
+    for section in sections:
+        if section[1] != symbol_table:
+            continue
+        names = sections[section[6]][4]
+        for at in range(section[4], section[4] + section[5], 24):
+            name_at, _info, _other, index, value, _size = struct.unpack_from("<IBBHQQ", data, at)
+            end = data.index(b"\0", names + name_at)
+            if index != 0 and data[names + name_at : end] == name.encode():
+                return int(value)
+    raise BuildError(f"{path}: no symbol {name}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write `data`, old or new; an identical file is left alone."""
+    if path.exists() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _stamped(output: Path, parts: Sequence[bytes]) -> tuple[bool, Path, bytes]:
+    """Whether `output` was made from exactly `parts`; also the stamp's path and content for after making it."""
+    stamp = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest().encode()
+    stamp_path = output.with_name(output.name + ".stamp")
+    fresh = output.exists() and stamp_path.exists() and stamp_path.read_bytes() == stamp
+    return fresh, stamp_path, stamp
+
+
+def compile_zig(
+    source: Path, output: Path, target: Target, command: str = "build-obj", extra: Sequence[str] = ()
+) -> Path:
+    """Compile one Zig file to an object (or, with `build-lib`, a static library) in release mode."""
+    arguments = [command, *(["-target", target.triple] if target.triple else []), *target.flags]
+    arguments += ["-O", "ReleaseFast", "-fstrip", *extra, str(source)]
+    fresh, stamp_path, stamp = _stamped(output, [source.read_bytes(), " ".join(arguments).encode()])
+    if fresh:
+        return output
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{os.getpid()}.{output.name}")
+    run_tool([*arguments, f"-femit-bin={temporary}"])
+    temporary.replace(output)
+    temporary.with_name(temporary.name + ".o").unlink(missing_ok=True)  # build-lib leaves its object beside the library
+    _write(stamp_path, stamp)
+    return output
+
+
+def _runtime() -> Path:
+    """Zig's compiler runtime as a static library: memcpy and the like for freestanding code."""
+    source = GENERATED / "runtime.zig"
+    _write(source, b"")
+    return compile_zig(source, BUILD / "device" / "libruntime.a", DEVICE, "build-lib", ("-fcompiler-rt",))
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Everything that the protection domains of one image share."""
+
+    kernel: str
+    sdk: Path | None
+
+    @property
+    def folder(self) -> Path:
+        return BUILD / "device" / self.kernel
+
+    def flags(self) -> tuple[str, ...]:
+        return (
+            *PD_FLAGS,
+            "-g0",
+            *INCLUDE_FLAGS,
+            f"-I{BRIDGE / 'include' / 'freestanding'}",
+            f"-I{self.folder / 'generated'}",
+            *include_flags(self.sdk),
+        )
+
+    def domain(self, name: str, sources: Sequence[Path], extra: Sequence[Path] = ()) -> Path:
+        """Compile and link one protection domain; `extra` are objects that exist already."""
+        objects = compile_objects(sources, self.folder / "obj" / name, DEVICE, self.flags())
+        return self.link(name, [*objects, *extra])
+
+    def link(self, name: str, objects: Sequence[Path], flags: tuple[str, ...] = ()) -> Path:
+        """Link one protection domain."""
+        return link_pd([*objects, _runtime()], self.folder / f"{name}.elf", self.sdk, flags=flags)
+
+    def engine(self) -> Path:
+        """Link the engine's domain: edge_engine with its own flags, the bridge's part with everybody's."""
+        objects = compile_objects(ENGINE_SOURCES, BUILD / "device" / "obj" / "edge_engine", DEVICE, ENGINE_FLAGS)
+        objects += compile_objects(ENGINE_PD_SOURCES, self.folder / "obj" / "engine", DEVICE, self.flags())
+        return self.link("engine", objects, ENGINE_LINK_FLAGS)
+
+    def supervisor(self, engine: Path) -> Path:
+        """Link the supervisor, which must know where the engines start."""
+        header = (
+            "/* SPDX-License-Identifier: Apache-2.0 */\n"
+            "/* Generated from engine.elf: where an engine is restarted. */\n#pragma once\n\n"
+            f"#define SB_ENGINE_ENTRY {elf_symbol(engine, ENGINE_ENTRY_SYMBOL):#x}u\n"
+        )
+        _write(self.folder / "generated" / "sb_engine_entry.h", header.encode())
+        sha256 = compile_zig(SHA256_SOURCE, BUILD / "device" / "obj" / "sha256.o", DEVICE)
+        return self.domain("supervisor", (*SUPERVISOR_SOURCES, BRIDGE / "supervisor" / "pd.c"), (sha256,))
+
+
+def _sel4_image(sdk: Path, system_file: Path, folder: Path, elves: Sequence[Path]) -> Path:
+    """Run the SDK's `microkit` tool; the result is loaded at 0x70000000."""
+    image = folder / "loader.img"
+    tool = sdk / "bin" / "microkit"
+    command = [str(tool), str(system_file), "--search-path", str(folder), "--board", SDK_BOARD, "--config", "release"]
+    fresh, stamp_path, stamp = _stamped(
+        image, [system_file.read_bytes(), " ".join(command).encode(), *(elf.read_bytes() for elf in elves)]
+    )
+    if fresh:
+        return image
+    temporary = folder / f".{os.getpid()}.loader.img"
+    command += ["-o", str(temporary), "-r", str(folder / "report.txt")]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TOOL_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as failure:
+        raise ToolError(command, str(failure)) from failure
+    if done.returncode != 0:
+        raise ToolError(command, done.stdout + done.stderr)
+    temporary.replace(image)
+    _write(stamp_path, stamp)
+    return image
+
+
+def _checked_sdk(kernel: str, sdk: Path | None) -> Path | None:
+    if kernel not in KERNELS:
+        raise BuildError(f"unknown kernel {kernel!r}: one of {', '.join(KERNELS)}")
+    if kernel == "standin" and sdk is None:
+        return None
+    chosen = sdk if sdk is not None else Path(os.environ[SDK_VARIABLE]) if SDK_VARIABLE in os.environ else None
+    if chosen is None:
+        raise BuildError(f"genuine seL4 needs the Microkit SDK 2.0.1: set {SDK_VARIABLE} to its folder, or give --sdk")
+    try:
+        sdk_board_folder(chosen)
+    except FileNotFoundError as missing:
+        raise BuildError(str(missing)) from missing
+    return chosen.resolve()
+
+
+def build_device(kernel: str, sdk: Path | None = None) -> Device:
+    """Build everything for one kernel, "standin" or "sel4".
+
+    With an SDK the domains are linked with its libmicrokit, for the stand-in kernel too. BuildError, ToolError.
+    """
+    sdk = _checked_sdk(kernel, sdk)
+    builder = _Builder(kernel, sdk)
+    write_generated()
+    write_layout_header(GENERATED / "sb_layout.h")
+    system_file = builder.folder / "wasel.system"
+    write_system_file(system_file)
+
+    engine = builder.engine()
+    elves = {
+        "timer": builder.domain("timer", (BRIDGE / "timer" / "timer.c",)),
+        "uart": builder.domain("uart", (BRIDGE / "uart" / "uart.c",)),
+        "supervisor": builder.supervisor(engine),
+        "wasi": builder.domain("wasi", WASI_PD_SOURCES),
+        "engine": engine,
+    }
+    wanted = {domain.image for domain in device_system().all_domains()}
+    if wanted != {path.name for path in elves.values()}:
+        raise BuildError(f"the system description names {sorted(wanted)}, built were {sorted(elves)}")
+    return Device(kernel, _image(builder, system_file, elves), elves, system_file)
+
+
+def _image(builder: _Builder, system_file: Path, elves: dict[str, Path]) -> Path:
+    if builder.kernel == "sel4" and builder.sdk is not None:
+        return _sel4_image(builder.sdk, system_file, builder.folder, list(elves.values()))
+    from qemu.image import build_image  # noqa: PLC0415  qemu/ is only needed for the stand-in kernel
+
+    return build_image(system_file, builder.folder, builder.folder / "image.bin")
+
+
+def _loaded_size(path: Path) -> int:
+    """Bytes of an ELF file that are loaded: without zeroed memory and symbols."""
+    data = path.read_bytes()
+    (table,) = struct.unpack_from("<Q", data, 0x20)
+    size, count = struct.unpack_from("<HH", data, 0x36)
+    headers = [struct.unpack_from("<IIQQQQQQ", data, table + i * size) for i in range(count)]
+    return sum(header[5] for header in headers if header[0] == 1)  # PT_LOAD: p_filesz
+
+
+def main() -> int:
+    """Build what the command line names and print sizes; 1 with one line of reason if that fails."""
+    parser = argparse.ArgumentParser(description="Build a wasel device image.")
+    parser.add_argument("--kernel", choices=KERNELS, default="standin")
+    parser.add_argument("--sdk", type=Path, help=f"folder of the Microkit SDK (default: {SDK_VARIABLE})")
+    options = parser.parse_args()
+    try:
+        device = build_device(options.kernel, options.sdk)
+    except (BuildError, ToolError) as failure:
+        print(f"wasel: {failure}", file=sys.stderr)
+        return 1
+    for name, path in device.elves.items():
+        print(f"{name:12} {_loaded_size(path):9,} bytes")
+    print(f"{'image':12} {device.image.stat().st_size:9,} bytes  {device.image}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

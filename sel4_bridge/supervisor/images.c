@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SMP group 1, images: upload, state, erase. Image number = engine slot; of each image, slot 0 is the active module and
+ * slot 1 the candidate.
+ *
+ * Contract: an upload goes to the end of the region that the active module does not use. Each answer says which offset
+ * is wanted next, so a sender that lost its place, or its life, goes on from there; a first chunk with the length and
+ * digest of an unfinished upload, or of the finished candidate, resumes it. The digest is SHA-256 over the whole file,
+ * computed as it arrives. What the bytes mean is found out by the engine when they are started.
+ *
+ * Source: Zephyr, "Application/software image management" (MCUmgr group 1).
+ */
+#include <string.h>
+
+#include "smp.h"
+
+/* enum img_mgmt_err_code_t, as far as it is used */
+enum {
+    IMAGE_NO_IMAGE = 3,
+    IMAGE_HASH_NOT_FOUND = 8,
+    IMAGE_NO_FREE_SLOT = 9,
+    IMAGE_INVALID_SLOT = 14,
+    IMAGE_INVALID_LENGTH = 21,
+    IMAGE_INVALID_HASH = 24,
+    IMAGE_TOO_LARGE = 30,
+    IMAGE_DATA_OVERRUN = 31,
+};
+
+static enum sb_smp_error general(int32_t rc)
+{
+    switch (rc) {
+    case IMAGE_NO_IMAGE:
+    case IMAGE_HASH_NOT_FOUND:
+        return SB_SMP_NO_ENTRY;
+    case IMAGE_NO_FREE_SLOT:
+        return SB_SMP_NO_MEMORY;
+    case IMAGE_INVALID_HASH:
+        return SB_SMP_CORRUPT;
+    default:
+        return SB_SMP_INVALID;
+    }
+}
+
+static void write_image(struct sb_cbor_writer *out, unsigned image, unsigned place, const struct sb_image *of)
+{
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 9);
+    sb_cbor_put_uint(out, "image", image);
+    sb_cbor_put_uint(out, "slot", place);
+    sb_cbor_put_text(out, "version", "0.0.0");
+    sb_cbor_put_bytes(out, "hash", of->digest, sizeof of->digest);
+    sb_cbor_put_bool(out, "bootable", true);
+    sb_cbor_put_bool(out, "pending", of->pending);
+    sb_cbor_put_bool(out, "confirmed", of->confirmed);
+    sb_cbor_put_bool(out, "active", place == 0);
+    sb_cbor_put_bool(out, "permanent", of->permanent);
+}
+
+static int32_t write_states(struct sb_supervisor *s, struct sb_cbor_writer *out)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        count += (uint64_t)s->slots[i].active.present + s->slots[i].candidate.present;
+    }
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 2);
+    sb_cbor_write_text(out, "images");
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, count);
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        if (s->slots[i].active.present) {
+            write_image(out, i, 0, &s->slots[i].active);
+        }
+        if (s->slots[i].candidate.present) {
+            write_image(out, i, 1, &s->slots[i].candidate);
+        }
+    }
+    sb_cbor_put_uint(out, "splitStatus", 0);
+    return 0;
+}
+
+static int32_t state_read(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    if (!sb_smp_read_body(body, NULL, 0)) {
+        return -SB_SMP_INVALID;
+    }
+    return write_states(s, out);
+}
+
+static bool has_digest(const struct sb_image *image, const struct sb_cbor_string *digest)
+{
+    return image->present && memcmp(image->digest, digest->data, sizeof image->digest) == 0;
+}
+
+/* {hash, confirm}: mark a candidate for its next start, for good or for a test; confirm what runs. */
+static int32_t state_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    struct sb_cbor_string digest = {0};
+    bool confirm = false;
+    struct sb_cbor_field fields[] = {
+        {"hash", SB_CBOR_BYTES, &digest, false},
+        {"confirm", SB_CBOR_BOOL, &confirm, false},
+    };
+    if (!sb_smp_read_body(body, fields, 2)) {
+        return -SB_SMP_INVALID;
+    }
+    if (!fields[0].found) {
+        if (!confirm) {
+            return IMAGE_INVALID_HASH;
+        }
+        if (!s->slots[0].active.present) {
+            return IMAGE_NO_IMAGE;
+        }
+        s->slots[0].active.confirmed = true; /* no hash: what runs as image 0, as in mcumgr */
+        return write_states(s, out);
+    }
+    if (digest.size != SB_SHA256_SIZE) {
+        return IMAGE_INVALID_HASH;
+    }
+    bool found = false;
+    for (unsigned i = 0; i < SB_SLOTS; i++) { /* the same module may be in several slots */
+        struct sb_slot *slot = &s->slots[i];
+        if (has_digest(&slot->candidate, &digest)) {
+            slot->candidate.pending = true;
+            slot->candidate.permanent = confirm;
+            found = true;
+        } else if (has_digest(&slot->active, &digest)) {
+            slot->active.confirmed |= confirm;
+            found = true;
+        }
+    }
+    return found ? write_states(s, out) : IMAGE_HASH_NOT_FOUND;
+}
+
+static int32_t answer_offset(struct sb_cbor_writer *out, uint64_t offset, bool complete)
+{
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, complete ? 2 : 1);
+    sb_cbor_put_uint(out, "off", offset);
+    if (complete) {
+        sb_cbor_put_bool(out, "match", true);
+    }
+    return 0;
+}
+
+/* The whole module is here: it becomes the candidate if the digest is right. */
+static int32_t finish(struct sb_slot *slot, struct sb_cbor_writer *out)
+{
+    struct sb_upload *upload = &slot->upload;
+    uint8_t digest[SB_SHA256_SIZE];
+    sb_sha256_final(&upload->hash, digest);
+    upload->open = false;
+    if (upload->has_digest && memcmp(digest, upload->digest, sizeof digest) != 0) {
+        return IMAGE_INVALID_HASH;
+    }
+    slot->candidate = (struct sb_image){.present = true, .offset = upload->offset, .size = upload->size};
+    memcpy(slot->candidate.digest, digest, sizeof digest);
+    return answer_offset(out, upload->size, true);
+}
+
+/* Bytes at the offset that is wanted. */
+static int32_t take(struct sb_slot *slot, const struct sb_cbor_string *data, struct sb_cbor_writer *out)
+{
+    struct sb_upload *upload = &slot->upload;
+    if (data->size > upload->size - upload->received) {
+        upload->open = false;
+        return IMAGE_DATA_OVERRUN;
+    }
+    memcpy(slot->module + upload->offset + upload->received, data->data, data->size);
+    sb_sha256_update(&upload->hash, data->data, data->size);
+    upload->received += (uint32_t)data->size;
+    return upload->received == upload->size ? finish(slot, out) : answer_offset(out, upload->received, false);
+}
+
+/* The first chunk: opens an upload, or finds that there is one to go on with. */
+static int32_t begin(struct sb_slot *slot, uint64_t size, const struct sb_cbor_string *digest,
+                     const struct sb_cbor_string *data, struct sb_cbor_writer *out)
+{
+    struct sb_upload *upload = &slot->upload;
+    uint32_t offset;
+    bool named = digest->data != NULL;
+    if (named && digest->size != SB_SHA256_SIZE) {
+        return IMAGE_INVALID_HASH;
+    }
+    if (size == 0) {
+        return IMAGE_INVALID_LENGTH;
+    }
+    if (size > SB_MODULE_SIZE) {
+        return IMAGE_TOO_LARGE;
+    }
+    if (named && upload->open && upload->has_digest && upload->size == size &&
+        memcmp(upload->digest, digest->data, SB_SHA256_SIZE) == 0) {
+        return answer_offset(out, upload->received, false);
+    }
+    if (named && slot->candidate.size == size && has_digest(&slot->candidate, digest)) {
+        return answer_offset(out, size, true);
+    }
+    if (!sb_slot_place(slot, (uint32_t)size, &offset)) {
+        return IMAGE_NO_FREE_SLOT;
+    }
+    slot->candidate = (struct sb_image){0};
+    *upload = (struct sb_upload){.open = true, .has_digest = named, .offset = offset, .size = (uint32_t)size};
+    if (named) {
+        memcpy(upload->digest, digest->data, SB_SHA256_SIZE);
+    }
+    sb_sha256_init(&upload->hash);
+    return take(slot, data, out);
+}
+
+static int32_t upload_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    uint64_t image = s->upload_image;
+    uint64_t offset = 0;
+    uint64_t size = 0;
+    struct sb_cbor_string digest = {0};
+    struct sb_cbor_string data = {0};
+    bool upgrade = false; /* module versions are not compared: nothing is an upgrade or a downgrade here */
+    struct sb_cbor_field fields[] = {
+        {"image", SB_CBOR_UINT, &image, false},  {"off", SB_CBOR_UINT, &offset, false},
+        {"len", SB_CBOR_UINT, &size, false},     {"sha", SB_CBOR_BYTES, &digest, false},
+        {"data", SB_CBOR_BYTES, &data, false},   {"upgrade", SB_CBOR_BOOL, &upgrade, false},
+    };
+    if (!sb_smp_read_body(body, fields, 6) || !fields[1].found || !fields[4].found) {
+        return -SB_SMP_INVALID;
+    }
+    if (offset == 0 && !fields[0].found) {
+        image = 0;
+    }
+    if (image >= SB_SLOTS) {
+        return IMAGE_INVALID_SLOT;
+    }
+    struct sb_slot *slot = &s->slots[image];
+    if (offset == 0) {
+        if (!fields[2].found) {
+            return IMAGE_INVALID_LENGTH;
+        }
+        s->upload_image = (uint32_t)image;
+        return begin(slot, size, &digest, &data, out);
+    }
+    if (!slot->upload.open) { /* the last chunk again, or a sender that must start over */
+        bool repeated = slot->candidate.present && offset <= slot->candidate.size &&
+                        offset + data.size == slot->candidate.size;
+        return answer_offset(out, repeated ? slot->candidate.size : 0, repeated);
+    }
+    if (offset != slot->upload.received) {
+        return answer_offset(out, slot->upload.received, false);
+    }
+    return take(slot, &data, out);
+}
+
+/* {"slot": n}: n / 2 is the image, odd its candidate (default: image 0's), even its active module. */
+static int32_t erase_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    uint64_t place = 1;
+    struct sb_cbor_field fields[] = {{"slot", SB_CBOR_UINT, &place, false}};
+    if (!sb_smp_read_body(body, fields, 1)) {
+        return -SB_SMP_INVALID;
+    }
+    if (place / 2 >= SB_SLOTS) {
+        return IMAGE_INVALID_SLOT;
+    }
+    struct sb_slot *slot = &s->slots[place / 2];
+    if (place % 2 == 0) {
+        if (slot->state == SB_SLOT_RUNNING) {
+            return -SB_SMP_BUSY;
+        }
+        slot->active = (struct sb_image){0};
+        slot->state = SB_SLOT_EMPTY;
+    } else {
+        slot->upload.open = false;
+        slot->candidate = (struct sb_image){0};
+    }
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 0);
+    return 0;
+}
+
+static const struct sb_smp_command commands[] = {
+    {0, state_read, state_write},
+    {1, NULL, upload_write},
+    {5, NULL, erase_write},
+};
+
+const struct sb_smp_group_table sb_image_group = {
+    SB_GROUP_IMAGE, sizeof commands / sizeof commands[0], commands, general};

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SMP group 64, wasel's own: status, start, stop, logs, statistics, seed. Byte-exact description: docs/PROTOCOL.md.
+ */
+#include <string.h>
+
+#include "smp.h"
+
+/* Errors of this group; docs/PROTOCOL.md has the same list for people, tests/supervisor compares the two. */
+enum {
+    MODULES_UNKNOWN = 1,
+    MODULES_BAD_MESSAGE = 2,
+    MODULES_NO_SLOT = 3,
+    MODULES_EMPTY = 4,
+    MODULES_BUSY = 5,
+    MODULES_TOO_LARGE = 6,
+};
+
+/* Bytes that the answer to `logs` keeps for what follows the records. */
+#define LOGS_TAIL 64u
+
+static enum sb_smp_error general(int32_t rc)
+{
+    switch (rc) {
+    case MODULES_NO_SLOT:
+    case MODULES_EMPTY:
+        return SB_SMP_NO_ENTRY;
+    case MODULES_BUSY:
+        return SB_SMP_BUSY;
+    case MODULES_BAD_MESSAGE:
+        return SB_SMP_INVALID;
+    case MODULES_TOO_LARGE:
+        return SB_SMP_NO_MEMORY;
+    default:
+        return SB_SMP_UNKNOWN;
+    }
+}
+
+static void put_image(struct sb_cbor_writer *out, const struct sb_image *image)
+{
+    sb_cbor_put_bytes(out, "digest", image->digest, sizeof image->digest);
+    sb_cbor_put_uint(out, "size", image->size);
+}
+
+static void write_slot(struct sb_cbor_writer *out, unsigned number, const struct sb_slot *slot)
+{
+    uint64_t keys = 6;
+    keys += slot->active.present ? 2 : 0;
+    keys += slot->candidate.present ? 1 : 0;
+    keys += slot->state == SB_SLOT_EXITED ? 1 : 0;
+    keys += slot->state == SB_SLOT_TRAPPED ? 2 : 0;
+    keys += slot->state == SB_SLOT_REFUSED ? 1 : 0;
+    keys += slot->upload.open ? 1 : 0;
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, keys);
+    sb_cbor_put_uint(out, "slot", number);
+    sb_cbor_put_text(out, "state", sb_slot_state_name(slot->state));
+    if (slot->active.present) {
+        put_image(out, &slot->active);
+    }
+    if (slot->candidate.present) {
+        sb_cbor_write_text(out, "candidate");
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 3);
+        put_image(out, &slot->candidate);
+        sb_cbor_put_bool(out, "pending", slot->candidate.pending);
+    }
+    if (slot->upload.open) {
+        sb_cbor_write_text(out, "upload");
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, slot->upload.has_digest ? 3 : 2);
+        if (slot->upload.has_digest) {
+            sb_cbor_put_bytes(out, "digest", slot->upload.digest, SB_SHA256_SIZE);
+        }
+        sb_cbor_put_uint(out, "size", slot->upload.size);
+        sb_cbor_put_uint(out, "off", slot->upload.received);
+    }
+    if (slot->state == SB_SLOT_EXITED) {
+        sb_cbor_put_uint(out, "exit", slot->exit_code);
+    }
+    if (slot->state == SB_SLOT_TRAPPED) {
+        sb_cbor_put_text(out, "trap", slot->text);
+        sb_cbor_put_text(out, "backtrace", slot->backtrace);
+    }
+    if (slot->state == SB_SLOT_REFUSED) {
+        sb_cbor_put_text(out, "error", slot->text);
+    }
+    sb_cbor_put_uint(out, "starts", slot->starts);
+    sb_cbor_put_uint(out, "log_next", slot->history.next);
+    sb_cbor_put_uint(out, "memory", slot->memory_bytes);
+    sb_cbor_put_uint(out, "bookkeeping", slot->bookkeeping_bytes);
+}
+
+/* What the engines and the wasi domain have said until now, in the order in which it happened. */
+static void refresh(struct sb_supervisor *s)
+{
+    sb_drain_logs(s);
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        sb_engine_notified(s, i);
+    }
+}
+
+static int32_t status_read(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    if (!sb_smp_read_body(body, NULL, 0)) {
+        return MODULES_BAD_MESSAGE;
+    }
+    refresh(s);
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 9);
+    sb_cbor_put_uint(out, "protocol", SB_PROTOCOL);
+    sb_cbor_put_text(out, "version", SB_VERSION);
+    sb_cbor_put_text(out, "kernel", s->platform.kernel);
+    sb_cbor_put_text(out, "board", s->platform.board);
+    sb_cbor_put_uint(out, "boot_ms", s->ready_ms);
+    sb_cbor_put_text(out, "random", s->system->seed_generation != 0 ? "seeded" : "unseeded");
+    sb_cbor_put_uint(out, "arena", SB_ARENA_SIZE);
+    sb_cbor_put_uint(out, "module_max", SB_MODULE_SIZE);
+    sb_cbor_write_text(out, "slots");
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, SB_SLOTS);
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        write_slot(out, i, &s->slots[i]);
+    }
+    return 0;
+}
+
+static int32_t start_error(enum sb_launch_result result)
+{
+    switch (result) {
+    case SB_LAUNCH_OK:
+        return 0;
+    case SB_LAUNCH_EMPTY:
+        return MODULES_EMPTY;
+    case SB_LAUNCH_BUSY:
+        return MODULES_BUSY;
+    case SB_LAUNCH_TOO_LARGE:
+        return MODULES_TOO_LARGE;
+    case SB_LAUNCH_BAD_TEXT:
+        return MODULES_BAD_MESSAGE;
+    }
+    return MODULES_UNKNOWN;
+}
+
+static int32_t start_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    uint64_t slot = 0;
+    struct sb_launch_request request = {0};
+    struct sb_cbor_field fields[] = {
+        {"slot", SB_CBOR_UINT, &slot, false},
+        {"args", SB_CBOR_ARRAY, &request.args, false},
+        {"env", SB_CBOR_ARRAY, &request.env, false},
+        {"fuel", SB_CBOR_UINT, &request.fuel, false},
+        {"lossless", SB_CBOR_BOOL, &request.lossless, false},
+    };
+    if (!sb_smp_read_body(body, fields, 5) || !fields[0].found) {
+        return MODULES_BAD_MESSAGE;
+    }
+    if (slot >= SB_SLOTS) {
+        return MODULES_NO_SLOT;
+    }
+    refresh(s);
+    request.metered = fields[3].found;
+    int32_t rc = start_error(sb_slot_start(s, (unsigned)slot, &request));
+    if (rc == 0) {
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 1);
+        sb_cbor_put_uint(out, "starts", s->slots[slot].starts);
+    }
+    return rc;
+}
+
+/* The one field of most requests. */
+static int32_t read_slot(struct sb_cbor_reader *body, uint64_t *slot)
+{
+    struct sb_cbor_field fields[] = {{"slot", SB_CBOR_UINT, slot, false}};
+    if (!sb_smp_read_body(body, fields, 1) || !fields[0].found) {
+        return MODULES_BAD_MESSAGE;
+    }
+    return *slot >= SB_SLOTS ? MODULES_NO_SLOT : 0;
+}
+
+static int32_t stop_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    uint64_t slot = 0;
+    int32_t rc = read_slot(body, &slot);
+    if (rc == 0) {
+        refresh(s);
+        sb_slot_stop(s, (unsigned)slot);
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 0);
+    }
+    return rc;
+}
+
+static int32_t logs_read(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    uint64_t slot = 0;
+    uint64_t number = 0;
+    uint64_t max = UINT64_MAX;
+    struct sb_cbor_field fields[] = {
+        {"slot", SB_CBOR_UINT, &slot, false},
+        {"cursor", SB_CBOR_UINT, &number, false},
+        {"max", SB_CBOR_UINT, &max, false},
+    };
+    if (!sb_smp_read_body(body, fields, 3) || !fields[0].found || !fields[1].found) {
+        return MODULES_BAD_MESSAGE;
+    }
+    if (slot >= SB_SLOTS) {
+        return MODULES_NO_SLOT;
+    }
+    struct sb_history *history = &s->slots[slot].history;
+    sb_history_release(history, number);
+    sb_drain_logs(s);
+
+    struct sb_history_cursor c = sb_history_seek(history, number);
+    struct sb_history_cursor end = c;
+    struct sb_log_record record;
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+    size_t room = sb_cbor_room(out) > LOGS_TAIL ? sb_cbor_room(out) - LOGS_TAIL : 0;
+    uint8_t payload[SB_LOG_MAX_RECORD];
+    /* First how many fit (the array's length comes before them), at least one if any does. */
+    for (uint64_t used = 0; sb_history_peek(history, &end, &record); count++) {
+        used += 16u + record.size; /* array head, number, stream, bool, string head: at most 15 bytes */
+        bytes += record.size;
+        if (used > room || (bytes > max && count > 0)) {
+            break;
+        }
+        sb_history_read(history, &end, payload);
+    }
+    struct sb_history_cursor at = sb_history_seek(history, c.number);
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 3);
+    sb_cbor_write_text(out, "records");
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, count);
+    for (uint64_t i = 0; i < count && sb_history_peek(history, &at, &record); i++) {
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, 4);
+        sb_cbor_write_uint(out, at.number);
+        sb_cbor_write_uint(out, record.stream);
+        sb_cbor_write_bool(out, record.ends_line != 0);
+        sb_history_read(history, &at, payload);
+        sb_cbor_write_bytes(out, payload, record.size);
+    }
+    sb_cbor_put_uint(out, "next", at.number);
+    sb_cbor_put_uint(out, "dropped", c.lost);
+    return 0;
+}
+
+static int32_t stats_read(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    uint64_t number = 0;
+    int32_t rc = read_slot(body, &number);
+    if (rc != 0) {
+        return rc;
+    }
+    refresh(s);
+    const struct sb_slot *slot = &s->slots[number];
+    const struct {
+        const char *key;
+        uint64_t value;
+    } counters[] = {
+        {"calls", slot->calls},
+        {"starts", slot->starts},
+        {"traps", slot->traps},
+        {"faults", slot->faults},
+        {"restarts", slot->restarts},
+        {"memory", slot->memory_bytes},
+        {"bookkeeping", slot->bookkeeping_bytes},
+        {"log_records", slot->drain.records},
+        {"log_bytes", slot->drain.bytes},
+        {"log_broken", slot->drain.broken},
+        {"uart_received", s->link.received_bytes},
+        {"uart_sent", s->link.sent_bytes},
+        {"frames", s->frames.packets},
+        {"frames_broken", s->frames.broken},
+        {"requests", s->link.requests},
+        {"requests_refused", s->link.errors},
+    };
+    size_t count = sizeof counters / sizeof counters[0];
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, count);
+    for (size_t i = 0; i < count; i++) {
+        sb_cbor_put_uint(out, counters[i].key, counters[i].value);
+    }
+    return 0;
+}
+
+static int32_t seed_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    struct sb_cbor_string seed = {0};
+    struct sb_cbor_field fields[] = {{"seed", SB_CBOR_BYTES, &seed, false}};
+    if (!sb_smp_read_body(body, fields, 1) || !fields[0].found || seed.size != sizeof s->system->seed) {
+        return MODULES_BAD_MESSAGE;
+    }
+    memcpy(s->system->seed, seed.data, seed.size);
+    uint32_t next = s->system->seed_generation + 1u;
+    __atomic_store_n(&s->system->seed_generation, next != 0 ? next : 1u, __ATOMIC_RELEASE);
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 0);
+    return 0;
+}
+
+static const struct sb_smp_command commands[] = {
+    {0, status_read, NULL}, {1, NULL, start_write}, {2, NULL, stop_write},
+    {3, logs_read, NULL},   {4, stats_read, NULL},  {5, NULL, seed_write},
+};
+
+const struct sb_smp_group_table sb_wasel_group = {
+    SB_GROUP_WASEL, sizeof commands / sizeof commands[0], commands, general};

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where modules lie in a slot's region and which one is active: see slots.h. No I/O. */
+#include "slots.h"
+
+#define ALIGNMENT 16u /* bytes, of a module in its region */
+
+const char *sb_slot_state_name(enum sb_slot_state state)
+{
+    static const char *const names[] = {
+        [SB_SLOT_EMPTY] = "empty",     [SB_SLOT_STOPPED] = "stopped", [SB_SLOT_RUNNING] = "running",
+        [SB_SLOT_EXITED] = "exited",   [SB_SLOT_TRAPPED] = "trapped", [SB_SLOT_REFUSED] = "refused",
+    };
+    return names[state];
+}
+
+bool sb_slot_place(const struct sb_slot *slot, uint32_t size, uint32_t *offset)
+{
+    if (size > SB_MODULE_SIZE) {
+        return false;
+    }
+    uint32_t top = (SB_MODULE_SIZE - size) & ~(ALIGNMENT - 1u);
+    if (!slot->active.present) {
+        *offset = 0;
+        return true;
+    }
+    if (slot->active.offset != 0) { /* active at the top */
+        *offset = 0;
+        return size <= slot->active.offset;
+    }
+    *offset = top;
+    return top >= slot->active.size && top != 0;
+}
+
+static bool reverts(const struct sb_slot *slot)
+{
+    return slot->active.present && !slot->active.confirmed && slot->candidate.present && slot->candidate.confirmed;
+}
+
+bool sb_slot_would_switch(const struct sb_slot *slot)
+{
+    return slot->candidate.present && (slot->candidate.pending || !slot->active.present || reverts(slot));
+}
+
+void sb_slot_switch(struct sb_slot *slot)
+{
+    if (!sb_slot_would_switch(slot)) {
+        return;
+    }
+    struct sb_image former = slot->active;
+    bool revert = !slot->candidate.pending && former.present;
+    slot->active = slot->candidate;
+    slot->active.confirmed = slot->candidate.permanent || revert || !former.present;
+    slot->active.pending = false;
+    slot->active.permanent = false;
+    slot->candidate = former;
+    slot->candidate.pending = false;
+    slot->candidate.permanent = false;
+    if (revert) {
+        slot->candidate.confirmed = false;
+    }
+}

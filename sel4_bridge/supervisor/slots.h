@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One engine slot as the supervisor sees it: which modules it holds, what its engine is doing.
+ *
+ * States and what moves them (theory of slots.c, launch.c and engine.c):
+ *
+ *   empty --upload ends, start--> running        no active module
+ *   stopped | exited | trapped | refused --start--> running
+ *   running --engine says so--> exited | trapped | refused
+ *   running --fault, handled by the engine--> trapped; --fault while handling one--> trapped ("engine fault"), stopped
+ *   running --stop, or start with a pending candidate--> stopped (and on to running)
+ *
+ * The module region holds the active module at one end and a candidate (or an upload on its way) at the other.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "log_drain.h"
+#include "log_history.h"
+#include "sb_control.h"
+#include "sb_launch.h"
+#include "sb_layout.h"
+#include "sha256.h"
+
+enum sb_slot_state {
+    SB_SLOT_EMPTY,
+    SB_SLOT_STOPPED,
+    SB_SLOT_RUNNING,
+    SB_SLOT_EXITED,
+    SB_SLOT_TRAPPED,
+    SB_SLOT_REFUSED,
+};
+
+/* A whole module in the slot's region. */
+struct sb_image {
+    bool present;
+    bool pending;   /* candidate: the next start switches to it */
+    bool permanent; /* candidate: it counts as confirmed from its first start */
+    bool confirmed; /* stays after the next start */
+    uint32_t offset;
+    uint32_t size;
+    uint8_t digest[SB_SHA256_SIZE];
+};
+
+/* A module on its way in. */
+struct sb_upload {
+    bool open;
+    bool has_digest;
+    uint32_t offset;
+    uint32_t size;
+    uint32_t received;
+    uint8_t digest[SB_SHA256_SIZE]; /* what the sender says */
+    struct sb_sha256 hash;          /* over what was received */
+};
+
+struct sb_slot {
+    /* set once by sb_supervisor_init */
+    uint8_t *module; /* SB_MODULE_SIZE bytes, shared with the engine (which only reads) */
+    struct sb_control *control;
+    struct sb_launch *launch;
+
+    enum sb_slot_state state;
+    struct sb_image active;
+    struct sb_image candidate;
+    struct sb_upload upload;
+
+    uint32_t generation; /* of the last start, also in control and launch */
+    bool handling_fault; /* the engine was restarted to record a fault */
+    uint64_t starts;
+    uint64_t traps;
+    uint64_t faults;
+    uint64_t restarts; /* of the engine domain, for starts and for faults */
+
+    /* how the last run went, copied from the control page and made printable */
+    uint32_t exit_code;
+    uint64_t memory_bytes;
+    uint64_t bookkeeping_bytes;
+    uint64_t calls;
+    char text[SB_TEXT_SIZE];
+    char backtrace[SB_BACKTRACE_SIZE];
+
+    struct sb_log_drain drain;
+    struct sb_history history;
+};
+
+const char *sb_slot_state_name(enum sb_slot_state state);
+
+/*
+ * Make room for an upload of `size` bytes at the end that the active module does not use; forgets the candidate.
+ * False: it does not fit beside the active module.
+ */
+bool sb_slot_place(const struct sb_slot *slot, uint32_t size, uint32_t *offset);
+
+/* The next start's module: switch to a pending candidate, or back from one that was never confirmed. */
+void sb_slot_switch(struct sb_slot *slot);
+
+/* Whether sb_slot_switch would change the active module. */
+bool sb_slot_would_switch(const struct sb_slot *slot);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* State that all of the supervisor shares: start-up, warm reset, time, output. See supervisor.h. */
+#include "supervisor.h"
+
+#include <string.h>
+
+#define NS_PER_S 1000000000u
+
+uint64_t sb_monotonic_ns(const struct sb_supervisor *s)
+{
+    uint64_t ticks = s->platform.ticks();
+    uint64_t hz = s->platform.tick_hz;
+    return ticks / hz * NS_PER_S + ticks % hz * NS_PER_S / hz; /* hz < 2^34: no overflow */
+}
+
+void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platform, struct sb_system *system,
+                        const struct sb_slot_regions regions[SB_SLOTS], uint64_t rtc_seconds)
+{
+    s->platform = *platform;
+    s->system = system;
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        struct sb_slot *slot = &s->slots[i];
+        slot->module = regions[i].module;
+        slot->control = regions[i].control;
+        slot->launch = regions[i].launch;
+        slot->drain.log = regions[i].log;
+    }
+    uint64_t now = sb_monotonic_ns(s);
+    __atomic_store_n(&system->realtime_offset_ns, rtc_seconds * NS_PER_S - now, __ATOMIC_RELEASE);
+    s->ready_ms = now / 1000000u;
+}
+
+void sb_supervisor_reset(struct sb_supervisor *s)
+{
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        struct sb_slot *slot = &s->slots[i];
+        sb_slot_stop(s, i);
+        slot->active = (struct sb_image){0};
+        slot->candidate = (struct sb_image){0};
+        slot->upload = (struct sb_upload){0};
+        slot->state = SB_SLOT_EMPTY;
+        slot->text[0] = 0;
+        slot->backtrace[0] = 0;
+        slot->memory_bytes = 0;
+        slot->bookkeeping_bytes = 0;
+        slot->calls = 0;
+    }
+    s->upload_image = 0;
+    s->reset_wanted = false;
+    s->ready_ms = sb_monotonic_ns(s) / 1000000u;
+}
+
+void sb_drain_logs(struct sb_supervisor *s)
+{
+    bool notify = false;
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        notify |= sb_log_drain(&s->slots[i].drain, &s->slots[i].history);
+    }
+    if (notify) {
+        s->platform.wasi_notify();
+    }
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor without Microkit: all its state and the calls that its protection domain's glue (pd.c) and the host
+ * tests make.
+ *
+ * Contract: one struct sb_supervisor, given zeroed; the platform's functions are called, never kept waiting. Memory
+ * shared with engines and the wasi domain is only reached through the slots' pointers, copied before it is checked.
+ *
+ * Does NOT: touch hardware, kernel or UART.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cbor.h"
+#include "console_frame.h"
+#include "sb_system.h"
+#include "slots.h"
+
+#define SB_VERSION "0.1.0"
+#define SB_PROTOCOL 1u    /* of group 64, docs/PROTOCOL.md */
+#define SB_BUFFER_COUNT 4u /* requests of full size that fit in the UART ring, so that a sender may run ahead */
+
+/* What the supervisor needs from where it runs. */
+struct sb_platform {
+    const char *kernel;      /* "stand-in" or "sel4" */
+    const char *kernel_text; /* the same for people */
+    const char *board;
+    uint64_t tick_hz;
+    uint64_t (*ticks)(void);               /* monotonic */
+    void (*engine_stop)(unsigned slot);    /* returns when the engine runs no more */
+    void (*engine_restart)(unsigned slot); /* continue the engine at its entry point */
+    void (*wasi_notify)(void);
+};
+
+struct sb_link_counters {
+    uint64_t received_bytes;
+    uint64_t sent_bytes;
+    uint64_t requests;
+    uint64_t errors; /* requests answered with an error */
+};
+
+struct sb_supervisor {
+    struct sb_platform platform;
+    struct sb_system *system; /* shared with the wasi domain */
+    struct sb_slot slots[SB_SLOTS];
+    uint64_t ready_ms;        /* since the counter's zero */
+    uint32_t upload_image;    /* slot of the last upload that began; later chunks need not name it */
+    bool reset_wanted;        /* answer sent first, then sb_supervisor_reset */
+    struct sb_link_counters link;
+    struct sb_frame_counters frames; /* copied from the decoder before each request */
+};
+
+/* Regions of one slot, for sb_supervisor_init. */
+struct sb_slot_regions {
+    uint8_t *module;
+    struct sb_control *control;
+    struct sb_launch *launch;
+    struct sb_log *log;
+};
+
+void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platform, struct sb_system *system,
+                        const struct sb_slot_regions regions[SB_SLOTS], uint64_t rtc_seconds);
+
+/* Warm reset: every engine stopped, every module and upload forgotten. Output history and counters stay. */
+void sb_supervisor_reset(struct sb_supervisor *s);
+
+uint64_t sb_monotonic_ns(const struct sb_supervisor *s);
+
+/* engine.c: what the engine of a slot said, or did. */
+void sb_engine_notified(struct sb_supervisor *s, unsigned slot);
+
+struct sb_fault {
+    uint32_t label; /* seL4 fault label */
+    uint64_t pc;
+    uint64_t address; /* 0 where the fault has none */
+    uint64_t regs[8]; /* x0..x7, zero where unknown */
+};
+void sb_engine_faulted(struct sb_supervisor *s, unsigned slot, const struct sb_fault *fault);
+
+/* Move output of all slots to their histories; called on the wasi domain's notification and before status and logs. */
+void sb_drain_logs(struct sb_supervisor *s);
+
+/* launch.c */
+enum sb_launch_result { SB_LAUNCH_OK, SB_LAUNCH_EMPTY, SB_LAUNCH_BUSY, SB_LAUNCH_TOO_LARGE, SB_LAUNCH_BAD_TEXT };
+
+struct sb_launch_request {
+    struct sb_cbor_array args; /* of text; count 0 where absent */
+    struct sb_cbor_array env;
+    uint64_t fuel;
+    bool metered;
+    bool lossless;
+};
+enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned slot, const struct sb_launch_request *request);
+void sb_slot_stop(struct sb_supervisor *s, unsigned slot);
