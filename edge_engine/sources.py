@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from edge_engine.zig import ROOT
 
-__all__ = ["ENGINE_FLAGS", "ENGINE_INCLUDE", "ENGINE_SOURCES", "HOST_GUARD_SOURCES"]
+__all__ = ["ENGINE_FLAGS", "ENGINE_INCLUDE", "ENGINE_SOURCES", "HOST_GUARD_SOURCES", "HOST_INSPECT_SOURCES"]
 
 ENGINE_INCLUDE = ROOT / "edge_engine" / "include"
 
@@ -14,6 +14,9 @@ ENGINE_SOURCES = tuple(sorted((ROOT / "edge_engine" / "src").glob("*.c")))
 
 # Guarded arenas and SIGSEGV for programs on a hosted system; not part of the engine proper.
 HOST_GUARD_SOURCES = (ROOT / "edge_engine" / "host" / "guard.c",)
+
+# What bindings and tools on a hosted system want to know about modules and instances.
+HOST_INSPECT_SOURCES = (ROOT / "edge_engine" / "host" / "inspect.c",)
 
 ENGINE_FLAGS = (
     "-std=c17",

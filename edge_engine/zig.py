@@ -135,7 +135,7 @@ def _absolute_inputs(files: list[Path]) -> list[Path]:
 
 
 def _object_name(source: Path) -> str:
-    """A name that two sources of the same name in different folders don't share."""
+    """Make a name that two sources of the same name in different folders don't share."""
     try:
         relative = source.resolve().relative_to(ROOT)
     except ValueError:
