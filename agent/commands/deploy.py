@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `wasel deploy`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+import typer
+
+from agent.commands.options import Args, Env, Json, Module, Slot, parse_env, print_json, read_module
+
+__all__ = ["deploy"]
+
+
+def deploy(
+    file: Module,
+    device: Annotated[str, typer.Option("--device", "-d", metavar="NAME", help="The device's name.")],
+    slot: Slot = 0,
+    broker: Annotated[str, typer.Option("--broker", metavar="URL", help="MQTT broker.")] = "mqtt://127.0.0.1:1883",
+    arg: Args = None,
+    env: Env = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 120.0,
+    json: Json = False,
+) -> None:
+    """Have a device's agent install and run a module, over MQTT; returns when the device reports."""
+    module = read_module(file)
+    variables = tuple(f"{key}={value}" for key, value in parse_env(env))
+    from agent.deploy import Deployment, Order
+    from agent.progress import Progress
+    from agent.registry import check_name
+    from agent.text import size
+
+    order = Order(module, file.name, check_name(device), slot, tuple(arg or ()), variables)
+    began_s = time.monotonic()
+
+    async def work() -> None:
+        title = f"{file.name} -> {device} slot {slot}"
+        with Progress(title, len(module)) as bar:
+            report = await Deployment(order, broker, lambda done, phase: bar.update(done, f"{phase} {title}")).run(
+                timeout
+            )
+        took_s = time.monotonic() - began_s
+        digest = (report.digest or b"").hex()
+        if json:
+            fields = {"device": device, "slot": slot, "state": report.state, "exit": report.exit, "digest": digest}
+            print_json(fields | {"size": len(module), "seconds": round(took_s, 3)})
+            return
+        ended = f" with code {report.exit}" if report.state == "exited" else ""
+        print(
+            f"{device}: slot {slot}: {file.name} {report.state}{ended}, "
+            f"{size(len(module))}, sha256 {digest[:16]}, {took_s:.2f} s"
+        )
+
+    asyncio.run(work())

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `wasel logs`: a module's output, from the device's history or as it comes.
+
+Without --json stdout and stderr of the module become ours, byte for byte; with it each record is a JSON line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from agent.commands.options import DeviceName, Json, PortUrl, Slot, open_device, print_json
+
+__all__ = ["STREAMS", "logs", "write_record"]
+
+STREAMS = ("system", "stdout", "stderr")
+
+
+def write_record(slot: int, record: tuple[int, int, bool, bytes], *, json: bool) -> None:
+    """Print one record."""
+    seq, stream, ends_line, data = record
+    if json:
+        name = STREAMS[stream] if stream < len(STREAMS) else str(stream)
+        text = data.decode("utf-8", "backslashreplace")
+        print_json({"slot": slot, "seq": seq, "stream": name, "text": text, "line": ends_line})
+        return
+    out = sys.stdout if stream == 1 else sys.stderr
+    out.buffer.write(data + (b"\n" if ends_line else b""))
+    out.flush()
+
+
+def logs(
+    device: DeviceName = None,
+    port: PortUrl = None,
+    slot: Slot = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as output comes; end it with Ctrl-C.")] = False,
+    cursor: Annotated[int, typer.Option("--from", min=0, help="First record by number.")] = 0,
+    json: Json = False,
+) -> None:
+    """Print the output of a slot's module."""
+    link = open_device(device, port)
+
+    async def work() -> None:
+        from agent.follow import copy_logs
+        from agent.follow import follow as follow_slot
+
+        async with link:
+            await link.slot(slot)
+            if follow:
+                await follow_slot(
+                    link, slot, cursor, lambda record: write_record(slot, record, json=json), for_ever=True
+                )
+            else:
+                await copy_logs(link, slot, cursor, lambda record: write_record(slot, record, json=json))
+
+    asyncio.run(work())

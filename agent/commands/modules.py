@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands for the modules of one device over its link: flash, start, stop, ps, stats."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.commands.options import (
+    Args,
+    DeviceName,
+    Env,
+    Fuel,
+    Json,
+    Module,
+    PortUrl,
+    Slot,
+    open_device,
+    parse_env,
+    print_json,
+    read_module,
+)
+
+if TYPE_CHECKING:
+    from agent.link.device import Device
+    from agent.link.modules import SlotStatus
+
+__all__ = ["flash", "ps", "start", "stats", "stop"]
+
+Lossless = Annotated[bool, typer.Option("--lossless", help="Output waits for its reader instead of being dropped.")]
+
+
+def flash(
+    file: Module,
+    device: DeviceName = None,
+    port: PortUrl = None,
+    slot: Slot = 0,
+    start: Annotated[bool, typer.Option("--start", help="Start it at once.")] = False,
+    arg: Args = None,
+    env: Env = None,
+    fuel: Fuel = None,
+    lossless: Lossless = False,
+) -> None:
+    """Upload a module to a slot; the next start runs it."""
+    data, variables = read_module(file), parse_env(env)
+    link = open_device(device, port)
+
+    async def work() -> None:
+        from agent.progress import Progress
+
+        digest = hashlib.sha256(data).digest()
+        async with link:
+            if await link.candidate(slot) != digest:
+                with Progress(f"{file.name} -> {link.name} slot {slot}", len(data)) as progress:
+                    await link.upload(slot, data, progress.update)
+            await link.set_pending(digest)
+            print(f"{file.name}: {len(data)} bytes in slot {slot} of {link.name}, sha256 {digest.hex()[:16]}")
+            if start:
+                await _start(link, slot, (file.name, *(arg or [])), variables, fuel=fuel, lossless=lossless)
+
+    asyncio.run(work())
+
+
+def start(
+    device: DeviceName = None,
+    port: PortUrl = None,
+    slot: Slot = 0,
+    name: Annotated[str, typer.Option("--name", help="The program's name, its argument 0.")] = "module",
+    arg: Args = None,
+    env: Env = None,
+    fuel: Fuel = None,
+    lossless: Lossless = False,
+) -> None:
+    """Start the module of a slot (the flashed one if there is a new one)."""
+    variables = parse_env(env)
+    link = open_device(device, port)
+
+    async def work() -> None:
+        async with link:
+            await _start(link, slot, (name, *(arg or [])), variables, fuel=fuel, lossless=lossless)
+
+    asyncio.run(work())
+
+
+async def _start(
+    link: Device,
+    slot: int,
+    args: tuple[str, ...],
+    env: tuple[tuple[str, str], ...],
+    *,
+    fuel: int | None,
+    lossless: bool,
+) -> None:
+    from agent.errors import RefusedError
+    from agent.follow import describe, settle
+
+    before = (await link.slot(slot)).log_next
+    await link.start(slot, args, env, fuel=fuel, lossless=lossless)
+    status = await settle(link, slot, before)
+    if status.state == "refused":
+        raise RefusedError(f"{link.name}: slot {slot} refused its module: {describe(status)}")
+    print(f"slot {slot} of {link.name}: {' '.join(filter(None, (status.state, describe(status))))}")
+
+
+def stop(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0) -> None:
+    """Stop the module of a slot."""
+    link = open_device(device, port)
+
+    async def work() -> None:
+        async with link:
+            await link.stop(slot)
+            print(f"slot {slot} of {link.name}: {(await link.slot(slot)).state}")
+
+    asyncio.run(work())
+
+
+def ps(device: DeviceName = None, port: PortUrl = None, json: Json = False) -> None:
+    """Show the slots of a device and what became of their modules."""
+    link = open_device(device, port)
+
+    async def work() -> None:
+        async with link:
+            status = await link.status()
+        if json:
+            fields = status.model_dump(exclude={"header", "version", "sequence", "smp_data", "device_version"})
+            print_json({"device": link.name, "version": status.device_version, **fields})
+            return
+        from agent.text import printable, table
+
+        print(
+            f"{link.name}: wasel {printable(status.device_version)} on {printable(status.kernel)}, "
+            f"{printable(status.board)}, ready after {status.boot_ms} ms, randomness {printable(status.random)}"
+        )
+        print(table(("SLOT", "STATE", "DIGEST", "SIZE", "STARTS", "MEMORY", "DETAIL"), [*map(_row, status.slots)]))
+
+    asyncio.run(work())
+
+
+def _row(slot: SlotStatus) -> tuple[str, ...]:
+    from agent.follow import describe
+    from agent.text import size
+
+    return (
+        str(slot.slot),
+        slot.state,
+        slot.digest.hex()[:12] if slot.digest else "-",
+        size(slot.size) if slot.digest else "-",
+        str(slot.starts),
+        size(slot.memory) if slot.memory else "-",
+        describe(slot),
+    )
+
+
+def stats(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0, json: Json = False) -> None:
+    """Show the counters of a slot."""
+    link = open_device(device, port)
+
+    async def work() -> dict[str, Any]:
+        async with link:
+            return await link.stats(slot)
+
+    counters = asyncio.run(work())
+    if json:
+        print_json({"slot": slot, **counters})
+        return
+    from agent.text import printable, table
+
+    rows = [(printable(str(name)), printable(str(value))) for name, value in counters.items()]
+    sys.stdout.write(table(("COUNTER", "VALUE"), rows) + "\n")

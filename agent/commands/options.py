@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, and their parsing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent.link.device import Device
+
+__all__ = [
+    "Args",
+    "DeviceName",
+    "Env",
+    "Fuel",
+    "Json",
+    "Module",
+    "PortUrl",
+    "Slot",
+    "open_device",
+    "parse_env",
+    "print_json",
+    "read_module",
+]
+
+DeviceName = Annotated[str | None, typer.Option("--device", "-d", metavar="NAME", help="Device by name.")]
+PortUrl = Annotated[
+    str | None, typer.Option("--port", "-p", metavar="URL", help="Port: /dev/ttyUSB0, socket://HOST:PORT, ...")
+]
+Slot = Annotated[int, typer.Option("--slot", "-s", min=0, max=255, help="Slot of the module.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Args = Annotated[list[str] | None, typer.Option("--arg", metavar="ARG", help="Argument of the module; repeatable.")]
+Env = Annotated[list[str] | None, typer.Option("--env", metavar="K=V", help="Environment variable; repeatable.")]
+Fuel = Annotated[int | None, typer.Option("--fuel", min=1, help="Instructions before the module is stopped.")]
+Module = Annotated[Path, typer.Argument(metavar="FILE", help="WebAssembly module.")]
+
+
+def parse_env(entries: list[str] | None) -> tuple[tuple[str, str], ...]:
+    """Split K=V entries."""
+    pairs = []
+    for entry in entries or []:
+        key, equals, value = entry.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--env {entry}: write it as K=V")
+        pairs.append((key, value))
+    return tuple(pairs)
+
+
+def read_module(path: Path) -> bytes:
+    """Read a module's file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise UsageError(f"{path}: is empty")
+    return data
+
+
+def open_device(device: str | None, port: str | None) -> Device:
+    """Make the (unopened) device that --device and --port name."""
+    from agent.link.device import Device
+    from agent.registry import resolve
+
+    target = resolve(device, port)
+    return Device(target.port, name=target.name)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line; bytes as hex."""
+    import json
+
+    print(json.dumps(value, default=lambda item: item.hex() if isinstance(item, bytes) else str(item)), flush=True)

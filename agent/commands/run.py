@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `wasel run`: one module to its end, by a runner of the entry-point group `wasel.runners`."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.commands.options import Env, Fuel, Module, parse_env
+from agent.errors import UsageError
+from agent.run_request import RunRequest
+
+__all__ = ["run"]
+
+UNITS = {"": 1, "k": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mib": 1 << 20}
+
+
+def parse_size(text: str) -> int:
+    """Read bytes written as 65536, 64k, 64KiB, 8M or 8MiB."""
+    digits = text.rstrip("kKmMiIbB")
+    unit = UNITS.get(text[len(digits) :].lower())
+    if unit is None or not digits.isdecimal() or int(digits) == 0:
+        raise UsageError(f"--arena {text}: write bytes as 65536, 64KiB or 8MiB")
+    return int(digits) * unit
+
+
+def parse_dir(text: str) -> tuple[Path, str]:
+    """Split HOST[:GUEST]."""
+    host, _, guest = text.partition(":")
+    return Path(host), guest or host
+
+
+def run(
+    file: Module,
+    args: Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="The module's arguments.")] = None,
+    on: Annotated[str, typer.Option("--on", help="Where: host, qemu.")] = "host",
+    arg: Annotated[list[str] | None, typer.Option("--arg", help="Argument of the module, before ARGS.")] = None,
+    env: Env = None,
+    directory: Annotated[
+        list[str] | None, typer.Option("--dir", metavar="HOST[:GUEST]", help="Directory the module may open.")
+    ] = None,
+    arena: Annotated[str | None, typer.Option("--arena", metavar="SIZE", help="Arena: bytes, 64KiB, 8MiB.")] = None,
+    fuel: Fuel = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", min=0.001, help="Seconds it may take.")
+    ] = None,
+) -> None:
+    """Run a module to its end; the exit code is the module's own."""
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    request = RunRequest(
+        module=file,
+        args=(*(arg or []), *(args or [])),
+        env=parse_env(env),
+        dirs=tuple(map(parse_dir, directory or [])),
+        arena_size=parse_size(arena) if arena is not None else None,
+        fuel=fuel,
+        timeout_s=timeout,
+    )
+    runners = {entry.name: entry for entry in entry_points(group="wasel.runners")}
+    if on not in runners:
+        raise UsageError(f"--on {on}: not supported; there is: {', '.join(sorted(runners)) or 'nothing'}")
+    try:
+        runner = runners[on].load()
+    except ImportError as error:
+        raise UsageError(f"--on {on}: its part is not installed ({error})") from error
+    raise typer.Exit(runner(request))

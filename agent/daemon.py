@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of one device: holds its port, makes it what the broker's retained desired state says, reports.
+
+Tasks: the link (open, greet, poll status and logs, reconcile, reopen), the publisher of the retained state, the control
+socket. What to do is decided in `agent.reconcile`, what to ask the broker for in `agent.pull`; this file does it.
+
+Nothing that must survive is only here: the desired state, the start records and the log cursors are on disk before
+they are acted on, modules are in the cache by digest, everything else is read from the device again. The reported state
+is retained and derived from the device, so it is published anew after any crash; logs wait in the device while the
+broker is away (its history is bounded: a gap is reported as such).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+import fcntl
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.agent_state import AgentState
+from agent.control import serve_control
+from agent.errors import BrokerError, DeviceError, LinkError, MessageError, UsageError, WaselError
+from agent.files import ModuleCache
+from agent.follow import Pace, settle
+from agent.link.device import Device
+from agent.messages import Chunk, Desired, LogLine, Progress, SlotReport, State
+from agent.mqtt import Broker
+from agent.pull import WINDOW, Puller
+from agent.reconcile import (
+    Activate,
+    Fail,
+    Observed,
+    ObservedSlot,
+    Pull,
+    Push,
+    Record,
+    Start,
+    Step,
+    Stop,
+    plan,
+)
+from agent.registry import device_dir, device_port, socket_path
+from agent.text import printable
+from agent.topics import TENANT, Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent.link.modules import StatusAnswer
+
+__all__ = ["Agent", "AgentConfig"]
+
+REPORT_INTERVAL_S = 0.1
+"""Least time between two reports of the state."""
+SAVE_INTERVAL_S = 2.0
+"""Most time that a published log record is not in the cursors on disk."""
+RECONNECT_S = (0.1, 3.0)
+IDLE_POLL_S = 0.5
+PULL_ATTEMPTS = 3
+ROUNDS = 8
+"""Plans in a row for one desired state."""
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """What `wasel agent` was asked for."""
+
+    device: str
+    broker: str
+    port: str | None = None
+    """None: from the device's device.json, read again at each connection."""
+    state: Path | None = None
+    """Root of the runtime files, None for the default."""
+    tenant: str = TENANT
+
+
+class Agent:
+    """One run of the daemon."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._config = config
+        self._topics = Topics(config.device, config.tenant)
+        self._directory = device_dir(config.device, config.state)
+        self._device: Device | None = None
+        self._status: StatusAnswer | None = None
+        self._applied = 0
+        self._progress: dict[int, Progress] = {}
+        self._failed: dict[int, str] = {}
+        self._dirty = asyncio.Event()
+        self._poll_now = asyncio.Event()
+        self._report = asyncio.Event()
+        self._pulls: dict[bytes, asyncio.Queue[Chunk]] = {}
+        self._pull_locks: dict[bytes, asyncio.Lock] = {}
+        self._uploading = asyncio.Lock()
+        self._last_note = ""
+        self._saved_s = 0.0
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        (self._directory / "agent").mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            self._state = AgentState.load(self._directory / "agent" / "state.json")
+            self._cache = ModuleCache(self._directory / "agent" / "modules")
+            if self._config.port is None:
+                device_port(self._config.device)  # an unknown device is an error now, not a retry
+            offline = State(online=False, device=self._config.device).encode()
+            self._broker = Broker(
+                self._config.broker,
+                on_message=self._message,
+                on_connected=self._report.set,
+                will=(self._topics.state, offline),
+            )
+            self._broker.subscribe(self._topics.desired, qos=1)
+            self._broker.subscribe(self._topics.chunk)
+            control = serve_control(
+                socket_path(self._config.device, self._config.state),
+                lambda: self._device.transport if self._device else None,
+            )
+            async with self._broker, control:
+                self._note(f"serving {self._config.device} through {self._broker.address}")
+                await self._until(stop, self._hold_link(), self._publish_states())
+                self._state.save()
+                with contextlib.suppress(BrokerError):
+                    await self._broker.publish(
+                        self._topics.state, self._build(online=False).encode(), qos=1, retain=True
+                    )
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self._directory / "agent.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(f"device {self._config.device!r} already has an agent: stop that one first") from None
+            yield
+
+    @staticmethod
+    async def _until(stop: asyncio.Event, *work: object) -> None:
+        """Run coroutines until `stop` is set or one of them fails; none is left running."""
+        tasks = [asyncio.ensure_future(coroutine) for coroutine in (stop.wait(), *work)]  # type: ignore[call-overload]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _note(self, text: str) -> None:
+        if text != self._last_note:
+            self._last_note = text
+            print(f"wasel agent: {printable(text)}", file=sys.stderr, flush=True)
+
+    # Messages from the broker
+
+    def _message(self, topic: str, body: bytes) -> None:
+        try:
+            if topic == self._topics.desired:
+                if body:
+                    self._desire(Desired.parse(body))
+            elif topic == self._topics.chunk:
+                chunk = Chunk.parse(body)
+                queue = self._pulls.get(chunk.digest)
+                if queue is not None and not queue.full():  # a chunk too many is asked for again
+                    queue.put_nowait(chunk)
+        except MessageError as error:
+            self._note(str(error))
+
+    def _desire(self, desired: Desired) -> None:
+        have = self._state.desired
+        if desired.sequence < have.sequence:
+            self._note(f"desired state {desired.sequence} is older than {have.sequence}: ignored")
+        elif desired.sequence == have.sequence:
+            if desired != have:
+                self._note(f"a second, different desired state {desired.sequence}: ignored; raise its sequence")
+        else:
+            self._state.desired = desired
+            self._state.save()
+            self._failed.clear()
+            self._dirty.set()
+
+    # The link
+
+    async def _hold_link(self) -> None:
+        wait_s = RECONNECT_S[0]
+        while True:
+            try:
+                port = self._config.port or device_port(self._config.device)
+                async with Device(port, name=self._config.device, on_text=self._console) as device:
+                    await self._greet(device, await device.status())
+                    wait_s = RECONNECT_S[0]
+                    self._note(f"{self._config.device} answers on {port}")
+                    self._device = device
+                    self._failed.clear()
+                    self._dirty.set()
+                    await self._session(device)
+            except LinkError as error:
+                self._note(str(error))
+            finally:
+                self._device = None
+                self._progress.clear()
+                self._report.set()
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, RECONNECT_S[1])
+
+    async def _session(self, device: Device) -> None:
+        dead = device.transport.dead
+        died = asyncio.Event()
+        if dead is not None:
+            dead.add_done_callback(lambda _: died.set())
+        await self._until(died, self._poll(device), self._reconcile(device))
+        raise LinkError(f"{self._config.device}: the port closed")
+
+    def _console(self, line: str) -> None:
+        if line.startswith("wasel: ready"):
+            self._poll_now.set()  # the device restarted: look at once
+
+    async def _greet(self, device: Device, status: StatusAnswer) -> None:
+        """Give a device that just booted what it cannot have by itself."""
+        if status.random == "unseeded":
+            self._state.cursors.clear()
+            await device.seed(os.urandom(32))
+        try:
+            await device.set_clock(dt.datetime.now(dt.UTC))
+        except DeviceError as error:
+            self._note(str(error))
+
+    async def _poll(self, device: Device) -> None:
+        pace = Pace(most_s=IDLE_POLL_S)
+        before: tuple[object, ...] = ()
+        while True:
+            status = await device.status()
+            if status.random == "unseeded":
+                self._note(f"{self._config.device} restarted")
+                await self._greet(device, status)
+                self._failed.clear()
+                self._dirty.set()
+            self._status = status
+            moved = await self._publish_logs(device, status)
+            now = tuple(slot.model_copy(update={"log_next": 0}) for slot in status.slots)
+            if now != before:
+                before = now
+                self._report.set()
+                moved = True
+            if moved:
+                pace.hit()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._poll_now.wait(), pace.wait_s())
+                self._poll_now.clear()
+                pace.hit()
+
+    async def _publish_logs(self, device: Device, status: StatusAnswer) -> bool:
+        moved = False
+        for slot in status.slots:
+            cursor = self._state.cursors.get(slot.slot, 0)
+            if cursor > slot.log_next:
+                cursor = 0
+            if cursor == slot.log_next or not self._broker.connected.is_set():
+                continue
+            answer = await device.logs(slot.slot, cursor)
+            try:
+                if answer.dropped:
+                    text = f"({answer.dropped} records were overwritten before they were read)"
+                    await self._publish_log(LogLine(slot.slot, 0, cursor, text.encode(), line=True))
+                for seq, stream, ends_line, data in answer.records:
+                    await self._publish_log(LogLine(slot.slot, stream, seq, data, line=ends_line))
+                    cursor = seq + 1
+                cursor = max(cursor, answer.next)
+            except BrokerError:
+                pass
+            moved = moved or self._state.cursors.get(slot.slot) != cursor
+            self._state.cursors[slot.slot] = cursor
+        now_s = asyncio.get_running_loop().time()
+        if moved and now_s - self._saved_s > SAVE_INTERVAL_S:
+            self._saved_s = now_s
+            self._state.save()
+        return moved
+
+    async def _publish_log(self, record: LogLine) -> None:
+        await self._broker.publish(self._topics.log, record.encode())
+
+    # Reconciling
+
+    async def _reconcile(self, device: Device) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            work = asyncio.ensure_future(self._converge(device))
+            changed = asyncio.ensure_future(self._dirty.wait())
+            try:
+                await asyncio.wait({work, changed}, return_when=asyncio.FIRST_COMPLETED)
+                if work.done():
+                    work.result()
+            finally:
+                work.cancel()
+                changed.cancel()
+                await asyncio.gather(work, changed, return_exceptions=True)
+
+    async def _converge(self, device: Device) -> None:
+        desired = self._state.desired
+        for _ in range(ROUNDS):
+            cached = {want.digest for want in desired.slots.values() if self._cache.has(want.digest)}
+            todo = plan(desired, await self._observe(device), self._state.records, cached)
+            work = [self._carry_out(device, slot, steps) for slot, steps in todo.items() if slot not in self._failed]
+            if not work:
+                break
+            tasks = [asyncio.ensure_future(one) for one in work]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        else:
+            for slot in todo:
+                self._failed.setdefault(slot, f"not as desired after {ROUNDS} attempts")
+        self._status = await device.status()
+        self._applied = desired.sequence
+        self._cache.evict({want.digest for want in desired.slots.values()})
+        self._report.set()
+        self._poll_now.set()
+
+    @staticmethod
+    async def _observe(device: Device) -> Observed:
+        status, images = await device.status(), await device.images()
+        candidates = {(image.image or 0): image for image in images if image.slot == 1}
+        return Observed(
+            tuple(
+                ObservedSlot(
+                    slot.digest,
+                    slot.state == "running",
+                    slot.starts,
+                    bytes(candidates[slot.slot].hash or b"") if slot.slot in candidates else None,
+                    pending=slot.slot in candidates and bool(candidates[slot.slot].pending),
+                )
+                for slot in status.slots
+            ),
+            status.module_max or 1 << 62,
+        )
+
+    async def _carry_out(self, device: Device, slot: int, steps: tuple[Step, ...]) -> None:
+        try:
+            for step in steps:
+                await self._step(device, step)
+        except (DeviceError, MessageError) as error:
+            self._failed[slot] = str(error)
+            self._note(f"slot {slot}: {error}")
+        finally:
+            self._progress.pop(slot, None)
+
+    async def _step(self, device: Device, step: Step) -> None:
+        match step:
+            case Pull(slot, digest, size):
+                await self._pull(slot, digest, size)
+            case Push(slot, digest):
+                await self._push(device, slot, digest)
+            case Activate(_, digest):
+                await device.set_pending(digest)
+            case Start(slot, record):
+                await self._start(device, slot, record)
+            case Stop(slot):
+                await device.stop(slot)
+                del self._state.records[slot]
+                self._state.save()
+            case Fail(_, reason):
+                raise MessageError(reason)
+
+    async def _start(self, device: Device, slot: int, record: Record) -> None:
+        want = self._state.desired.slots[slot]
+        self._state.records[slot] = record
+        self._state.save()
+        before = (await device.slot(slot)).log_next
+        env = tuple((key, value) for key, _, value in (entry.partition("=") for entry in want.env))
+        await device.start(slot, (want.name, *want.args), env)
+        self._poll_now.set()
+        await settle(device, slot, before)
+
+    async def _push(self, device: Device, slot: int, digest: bytes) -> None:
+        data = await asyncio.to_thread(self._cache.read, digest)
+        if data is None:
+            return  # damaged on disk and dropped: the next round pulls it again
+        async with self._uploading:
+            await device.upload(slot, data, lambda offset: self._moved(slot, digest, offset, len(data), "push"))
+
+    def _moved(self, slot: int, digest: bytes, offset: int, size: int, phase: str) -> None:
+        self._progress[slot] = Progress(digest, offset, size, phase)
+        self._report.set()
+
+    async def _pull(self, slot: int, digest: bytes, size: int) -> None:
+        async with self._pull_locks.setdefault(digest, asyncio.Lock()):
+            for _ in range(PULL_ATTEMPTS):
+                if self._cache.has(digest):
+                    return
+                await self._pull_once(slot, digest, size)
+                if await asyncio.to_thread(self._cache.finish, digest):
+                    return
+        raise MessageError(f"what the broker's side sends for {digest.hex()[:12]} has another digest")
+
+    async def _pull_once(self, slot: int, digest: bytes, size: int) -> None:
+        loop = asyncio.get_running_loop()
+        puller = Puller(digest, size, self._cache.offset(digest, size))
+        queue = self._pulls[digest] = asyncio.Queue(maxsize=2 * WINDOW)
+        try:
+            while not puller.done:
+                if (get := puller.want(loop.time())) is not None:
+                    try:
+                        await self._broker.publish(self._topics.get, get.encode())
+                    except BrokerError:
+                        await self._broker.connected.wait()
+                try:
+                    chunk = await asyncio.wait_for(queue.get(), puller.wait_s(loop.time()))
+                except TimeoutError:
+                    continue
+                if data := puller.feed(chunk, loop.time()):
+                    self._cache.append(digest, data)
+                    self._moved(slot, digest, puller.offset, size, "pull")
+        finally:
+            del self._pulls[digest]
+
+    # Reporting
+
+    def _build(self, *, online: bool) -> State:
+        status = self._status
+        known = {field.name for field in dataclasses.fields(SlotReport)}
+        return State(
+            online=online,
+            device=self._config.device,
+            sequence=self._applied,
+            link=self._device is not None,
+            kernel=status.kernel if status else "",
+            version=status.device_version if status else "",
+            slots=tuple(SlotReport(**slot.model_dump(include=known)) for slot in status.slots) if status else (),
+            progress=dict(self._progress),
+            errors=dict(self._failed),
+        )
+
+    async def _publish_states(self) -> None:
+        while True:
+            await self._report.wait()
+            await self._broker.connected.wait()
+            self._report.clear()
+            try:
+                await self._broker.publish(self._topics.state, self._build(online=True).encode(), qos=1, retain=True)
+            except BrokerError as error:
+                self._note(str(error))
+                self._report.set()
+            except WaselError as error:
+                self._note(str(error))
+            await asyncio.sleep(REPORT_INTERVAL_S)
