@@ -271,7 +271,9 @@ def _image(builder: _Builder, system_file: Path, elves: dict[str, Path]) -> Path
         return _sel4_image(builder.sdk, system_file, builder.folder, list(elves.values()))
     from qemu.image import build_image  # noqa: PLC0415  qemu/ is only needed for the stand-in kernel
 
-    return build_image(system_file, builder.folder, builder.folder / "image.bin")
+    image = builder.folder / "image.bin"
+    build_image(system_file, builder.folder, image)
+    return image
 
 
 def _loaded_size(path: Path) -> int:
