@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a module on this machine: the device's engine, bridge table and WASI code, without QEMU.
+
+`run` is the runner `host` of `wasel run`. It builds `build/host/wasel-host` where that is missing or old, runs it with
+this process's own streams and returns its exit code. `python -m sel4_bridge.host_runner` builds and prints the path.
+
+Errors: UsageError for what the host can't do, WaselError when the build fails; what the module does is an exit code.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from agent.errors import EXIT_BUDGET, UsageError, WaselError
+from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES, HOST_GUARD_SOURCES
+from edge_engine.zig import HOST, ROOT, ToolError, compile_objects, link
+from sel4_bridge.generate import INCLUDE_FLAGS, STUB_SOURCES, WASI_LOGIC_SOURCES, write_generated
+from sel4_bridge.system import ARENA_SIZE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.run_request import RunRequest
+
+__all__ = ["HOST_BINARY", "HOST_FLAGS", "build_host", "run"]
+
+_OUT = ROOT / "build" / "host"
+HOST_BINARY = _OUT / "wasel-host"
+HOST_FLAGS = (
+    "-std=c17",
+    "-O2",
+    "-g0",
+    "-fno-strict-aliasing",
+    "-fno-sanitize=all",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wmissing-prototypes",
+    "-Werror",
+    *INCLUDE_FLAGS,
+)
+
+
+def build_host() -> Path:
+    """Build the host runner's program, quickly when nothing changed; ToolError if the compiler refuses."""
+    write_generated()
+    objects = [
+        *compile_objects(ENGINE_SOURCES, _OUT / "engine", HOST, ENGINE_FLAGS),
+        *compile_objects(
+            (*HOST_GUARD_SOURCES, *STUB_SOURCES, *WASI_LOGIC_SOURCES, ROOT / "sel4_bridge" / "host" / "main.c"),
+            _OUT / "runner",
+            HOST,
+            HOST_FLAGS,
+        ),
+    ]
+    return link(objects, HOST_BINARY, HOST)
+
+
+def run(request: RunRequest) -> int:
+    """Run the module to its end and return its exit code, or 124 when its time was up.
+
+    Raises:
+        UsageError: the request names something that the host can't do.
+        WaselError: the program could not be built.
+
+    """
+    if request.dirs:
+        raise UsageError("--dir: directories are not supported yet")
+    if not request.module.is_file():
+        raise UsageError(f"{request.module}: no such file")
+    arena = ARENA_SIZE if request.arena_size is None else request.arena_size
+    try:
+        program = build_host()
+    except ToolError as error:
+        raise WaselError(f"the host runner does not build:\n{error}") from error
+    command = [str(program), "--arena", str(arena)]
+    if request.fuel is not None:
+        command += ["--fuel", str(request.fuel)]
+    for key, value in request.env:
+        command += ["--env", f"{key}={value}"]
+    name = str(request.module)
+    command += [f"./{name}" if name.startswith("-") else name, "--", request.module.name, *request.args]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        done = subprocess.run(command, check=False, timeout=request.timeout_s)
+    except subprocess.TimeoutExpired:
+        sys.stderr.write(f"wasel: stopped after {request.timeout_s:g} s\n")
+        return EXIT_BUDGET
+    # A negative code is a signal that ended the program itself, told as shells do.
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
+if __name__ == "__main__":
+    print(build_host())
