@@ -46,7 +46,7 @@ def environment_for(state: Path) -> dict[str, str]:
 
 
 def _wasel(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from agent.cli import main; main()", *arguments]
+    return [sys.executable, "-m", "agent", *arguments]
 
 
 async def run_wasel(state: Path, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> Finished:
