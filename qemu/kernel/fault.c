@@ -20,11 +20,11 @@ enum {
     EC_INSTRUCTION_ABORT = 0x20,
     EC_DATA_ABORT = 0x24,
 
-    LOOKUP_MISSING = 2,
-    LOOKUP_GUARD = 4,
+    LOOKUP_INVALID_ROOT = 1,
 };
 #define SPSR_USER_BITS 0xf0000000u /* N Z C V */
 #define SPSR_FIXED 0x140u          /* EL0t; asynchronous aborts and fast interrupts masked */
+#define USER_TOP (1ul << 40)
 
 void fault_raise(struct thread *thread, uint64_t label, uint64_t length)
 {
@@ -60,7 +60,8 @@ void fault_from_exception(struct thread *thread, uint64_t esr, uint64_t far)
         mr[0] = context->pc;
         mr[1] = far;
         mr[2] = (esr >> 26 & 0x3fu) == EC_INSTRUCTION_ABORT;
-        mr[3] = esr & 0xfffffffful;
+        /* Beyond the 40 bits the genuine kernel's stage 2 tables say "address size fault"; ours can't be asked. */
+        mr[3] = esr & (far >= USER_TOP ? 0xffffffc0ul : 0xfffffffful);
         fault_raise(thread, FAULT_VM, 4);
         return;
     case EC_UNKNOWN:
@@ -84,17 +85,8 @@ void fault_cap(struct thread *thread, uint64_t cptr, bool receiving)
     mr[0] = thread->restart_pc;
     mr[1] = cptr;
     mr[2] = receiving;
-    if (cptr >> CSPACE_BITS) {
-        mr[3] = LOOKUP_GUARD;
-        mr[4] = 64;
-        mr[5] = 0;
-        mr[6] = 64 - CSPACE_BITS;
-        fault_raise(thread, FAULT_CAP, 7);
-    } else {
-        mr[3] = LOOKUP_MISSING;
-        mr[4] = 0;
-        fault_raise(thread, FAULT_CAP, 5);
-    }
+    mr[3] = LOOKUP_INVALID_ROOT; /* what the genuine kernel says in a Microkit CSpace, whatever is wrong */
+    fault_raise(thread, FAULT_CAP, 4);
 }
 
 void fault_unknown_syscall(struct thread *thread)

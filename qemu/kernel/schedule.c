@@ -274,13 +274,13 @@ static void release(void)
     }
 }
 
-static void set_timer(bool slice)
+static void set_timer(void)
 {
     uint64_t deadline = ~0ul;
     if (release_queue.head) {
         deadline = release_queue.head->budget->refill[0].time;
     }
-    if (slice && running) {
+    if (running) {
         uint64_t end = now + running->refill[0].amount - running->used;
         deadline = end < deadline ? end : deadline;
     }
@@ -348,14 +348,14 @@ struct thread *schedule(void)
                 running = current->budget;
             }
             load(current);
-            set_timer(!round_robin(running) || ready[current->priority].head != NULL);
+            set_timer();
             return current;
         }
         if (running) {
             charge(running);
             running = NULL;
         }
-        set_timer(false);
+        set_timer();
         __asm__ volatile("dsb sy\n\twfi");
         now = clock_now();
         started = now;
