@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as a process, a real mosquitto, a simulated device: deploy, replace, kill, report, share the port."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import signal
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agent.errors import EXIT_FAILURE, EXIT_LINK, EXIT_REFUSED, EXIT_TRAP, EXIT_USAGE
+from agent.link.simulated import SimulatedDevice, module
+from agent.messages import Desired, DesiredSlot, LogLine, State
+from agent.mqtt import Broker
+from agent.topics import Topics
+from tests.agent.conftest import DeviceThread, running, wasel
+
+WAIT_S = 20
+
+
+class Watcher:
+    """What the broker's other clients see of one device."""
+
+    def __init__(self, url, name):
+        self.topics = Topics(name)
+        self.states = []
+        self.logs = []
+        self.news = asyncio.Event()
+        self.broker = Broker(url, on_message=self._message)
+
+    def _message(self, topic, body):
+        if topic == self.topics.state:
+            self.states.append(State.parse(body))
+        else:
+            self.logs.append(LogLine.parse(body))
+        self.news.set()
+
+    async def until(self, good):
+        async with asyncio.timeout(WAIT_S):
+            while not good():
+                await self.news.wait()
+                self.news.clear()
+
+    def last(self, slot=0):
+        return self.states[-1].slots[slot] if self.states and len(self.states[-1].slots) > slot else None
+
+
+@asynccontextmanager
+async def watch(url, name):
+    watcher = Watcher(url, name)
+    async with watcher.broker:
+        watcher.broker.subscribe(watcher.topics.state, watcher.topics.log, qos=1)
+        yield watcher
+
+
+def agent_for(name, device, broker):
+    return running("agent", "--device", name, "--port", device.url, "--broker", broker)
+
+
+def write(tmp_path, name, *lines, size=0):
+    path = tmp_path / name
+    path.write_bytes(module(*lines, size=size))
+    return path
+
+
+async def test_deploy_replace_report_and_share_the_port(device, broker, tmp_path):
+    one = write(tmp_path, "app.wasm", "print version 1 for $WHO", "run", size=40000)
+    two = write(tmp_path, "app2.wasm", "print version 2", "exit 0", size=30000)
+    async with watch(broker, "dev1") as watcher:
+        with agent_for("dev1", device, broker) as agent:
+            first = await asyncio.to_thread(
+                wasel, "deploy", str(one), "--device", "dev1", "--broker", broker, "--env", "WHO=us"
+            )
+            assert first.returncode == 0, first.stderr
+            assert first.stdout.startswith("dev1: slot 0: app.wasm running, 39.1 KiB")
+            assert first.stderr == ""
+            await watcher.until(lambda: watcher.logs)
+            assert watcher.logs[0] == LogLine(0, 1, 0, b"version 1 for us", line=True)
+            # Another slot joins, the first stays.
+            second = await asyncio.to_thread(
+                wasel, "deploy", str(two), "--device", "dev1", "--slot", "1", "--broker", broker, "--json"
+            )
+            assert json.loads(second.stdout)["state"] == "exited"
+            third = await asyncio.to_thread(wasel, "deploy", str(two), "--device", "dev1", "--broker", broker)
+            assert third.returncode == 0, third.stderr
+            assert [slot for slot, _ in device.device.started] == [0, 1, 0]
+            # Other commands go through the agent.
+            listing = await asyncio.to_thread(wasel, "ps", "--device", "dev1", "--json")
+            assert json.loads(listing.stdout)["slots"][0]["starts"] == 2
+            direct = await asyncio.to_thread(wasel, "ps", "--device", "dev1", "--port", device.url)
+            assert direct.returncode == EXIT_LINK
+            assert "agent holds the port" in direct.stderr
+            logs = await asyncio.to_thread(wasel, "logs", "--device", "dev1")
+            assert logs.stdout == "version 1 for us\nversion 2\n"
+            flashed = await asyncio.to_thread(wasel, "flash", str(one), "--device", "dev1", "--slot", "1")
+            assert flashed.returncode == 0, flashed.stderr
+            # A second agent for the device is refused.
+            twice = await asyncio.to_thread(
+                wasel, "agent", "--device", "dev1", "--port", device.url, "--broker", broker
+            )
+            assert twice.returncode == EXIT_USAGE
+            assert "already has an agent" in twice.stderr
+            assert any(state.progress for state in watcher.states)
+            assert device.device.seed is not None
+            assert device.device.datetime is not None
+            agent.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(agent.wait, 10)
+            assert agent.returncode == 0
+        await watcher.until(lambda: not watcher.states[-1].online)
+
+
+async def test_same_module_with_other_arguments_is_started_but_not_sent(device, broker, tmp_path):
+    app = write(tmp_path, "app.wasm", "print $1", size=9000)
+    with agent_for("dev2", device, broker):
+        for argument in ("a", "b", "b"):
+            result = await asyncio.to_thread(
+                wasel, "deploy", str(app), "--device", "dev2", "--broker", broker, "--arg", argument
+            )
+            assert result.returncode == 0, result.stderr
+    assert [data for _, _, _, data in device.device.slots[0].log] == [b"a", b"b"]
+    assert device.device.received_upload_bytes == 9000
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "words"),
+    [
+        (("refuse unknown import env.foo",), EXIT_REFUSED, "unknown import env.foo"),
+        (("trap unreachable",), EXIT_TRAP, "trap: unreachable"),
+        (("exit 7",), EXIT_FAILURE, "exit code 7"),
+    ],
+)
+async def test_endings_of_a_deployed_module(device, broker, tmp_path, lines, code, words):
+    name = f"dev-{code}"
+    app = write(tmp_path, "bad.wasm", *lines)
+    with agent_for(name, device, broker):
+        result = await asyncio.to_thread(wasel, "deploy", str(app), "--device", name, "--broker", broker)
+    assert result.returncode == code
+    assert words in result.stderr
+    assert len(device.device.started) == 1
+
+
+async def test_what_the_device_cannot_take_is_said(broker, tmp_path):
+    app = write(tmp_path, "big.wasm", "print x", size=9000)
+    with DeviceThread(SimulatedDevice(module_max=5000)) as small, agent_for("dev3", small, broker):
+        big = await asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev3", "--broker", broker)
+        assert big.returncode == EXIT_REFUSED
+        assert "the device takes 5000" in big.stderr
+        far = await asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev3", "--slot", "9", "--broker", broker)
+        assert far.returncode == EXIT_REFUSED
+        assert "no slot 9" in far.stderr
+
+
+async def test_deploy_without_an_agent_says_so(broker, tmp_path):
+    app = write(tmp_path, "app.wasm", "print x")
+    result = await asyncio.to_thread(
+        wasel, "deploy", str(app), "--device", "dev4", "--broker", broker, "--timeout", "0.5"
+    )
+    assert result.returncode == EXIT_LINK
+    assert "run 'wasel agent --device dev4'" in result.stderr
+
+
+async def test_killed_in_the_middle_of_a_push_it_runs_once(broker, tmp_path):
+    app = write(tmp_path, "app.wasm", "print hello", "run", size=60000)
+    digest = hashlib.sha256(app.read_bytes()).digest()
+    with DeviceThread(SimulatedDevice(buf_size=512, buf_count=1), delay_s=0.01) as device:
+        async with watch(broker, "dev5") as watcher:
+            with agent_for("dev5", device, broker) as agent:
+                deployed = asyncio.create_task(
+                    asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev5", "--broker", broker)
+                )
+                await watcher.until(
+                    lambda: any(
+                        entry.phase == "push" and entry.offset > 10000
+                        for state in watcher.states
+                        for entry in state.progress.values()
+                    )
+                )
+                agent.kill()
+                await asyncio.to_thread(agent.wait, 10)
+            assert device.device.started == []
+            before = device.device.received_upload_bytes
+            assert 10000 < before < 60000
+            await watcher.until(lambda: not watcher.states[-1].online)
+            with agent_for("dev5", device, broker):
+                result = await deployed
+                assert result.returncode == 0, result.stderr
+                await watcher.until(lambda: watcher.logs)
+        assert device.device.started == [(0, digest)]
+        # The push went on where the device was: at most the chunks under way were sent again.
+        assert device.device.received_upload_bytes < 60000 + 2000
+
+
+async def test_restarted_with_nothing_to_do_it_does_nothing_and_a_reset_device_is_served_again(broker, tmp_path):
+    app = write(tmp_path, "app.wasm", "print hello", "run", size=5000)
+    with DeviceThread(SimulatedDevice()) as device:
+        async with watch(broker, "dev6") as watcher:
+            with agent_for("dev6", device, broker):
+                result = await asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev6", "--broker", broker)
+                assert result.returncode == 0, result.stderr
+                await watcher.until(lambda: watcher.logs)
+            await watcher.until(lambda: not watcher.states[-1].online)
+            with agent_for("dev6", device, broker):
+                await watcher.until(lambda: watcher.states[-1].online and watcher.states[-1].sequence == 1)
+                assert len(device.device.started) == 1
+                assert len(watcher.logs) == 1
+                device.device._boot()  # noqa: SLF001 - power lost
+                await watcher.until(lambda: len(watcher.logs) == 2)
+                assert len(device.device.started) == 2
+
+
+async def test_older_and_conflicting_desired_states_are_ignored(device, broker):
+    app = module("print x")
+    topics = Topics("dev7")
+    slot = DesiredSlot(hashlib.sha256(app).digest(), len(app))
+    async with watch(broker, "dev7") as watcher:
+        await watcher.broker.publish(topics.desired, Desired(5, {9: slot}).encode(), qos=1, retain=True)
+        with agent_for("dev7", device, broker):
+            await watcher.until(lambda: watcher.states and watcher.states[-1].sequence == 5)
+            assert "no slot 9" in watcher.states[-1].errors[9]
+            for body in (Desired(4, {8: slot}).encode(), Desired(5, {8: slot}).encode(), b"junk", Desired(6).encode()):
+                await watcher.broker.publish(topics.desired, body, qos=1)
+            await watcher.until(lambda: watcher.states[-1].sequence == 6)
+            assert not any(8 in state.errors for state in watcher.states)
+
+
+async def test_agent_outlives_a_device_that_goes_away(broker):
+    with DeviceThread(SimulatedDevice()) as first:
+        port = int(first.url.rsplit(":", 1)[1])
+        async with watch(broker, "dev8") as watcher:
+            with agent_for("dev8", first, broker):
+                await watcher.until(lambda: watcher.states and watcher.states[-1].link)
+                first.__exit__()
+                await watcher.until(lambda: not watcher.states[-1].link)
+                again = DeviceThread(SimulatedDevice(), port=port)
+                with again:
+                    await watcher.until(lambda: watcher.states[-1].link)
+                    assert again.device.seed is not None
+
+
+def test_control_socket_of_a_killed_agent_does_not_hold_the_port(device, broker, state):
+    with agent_for("dev9", device, broker) as agent:
+        path = state / "devices" / "dev9" / "agent.sock"
+        deadline = time.monotonic() + WAIT_S
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        agent.kill()
+        agent.wait(10)
+    assert path.exists()
+    result = wasel("ps", "--device", "dev9", "--port", device.url)
+    assert result.returncode == 0, result.stderr
