@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+from edge_engine.generate import GENERATED, generated_sources
 from edge_engine.zig import ROOT
 
 __all__ = ["ENGINE_FLAGS", "ENGINE_INCLUDE", "ENGINE_SOURCES", "HOST_GUARD_SOURCES", "HOST_INSPECT_SOURCES"]
 
 ENGINE_INCLUDE = ROOT / "edge_engine" / "include"
 
-# Every C file of the folder is part of the engine.
-ENGINE_SOURCES = tuple(sorted((ROOT / "edge_engine" / "src").glob("*.c")))
+# Every C file of the folder is part of the engine, and the interpreter's handlers, which are generated.
+ENGINE_SOURCES = (*sorted((ROOT / "edge_engine" / "src").glob("*.c")), *generated_sources())
 
 # Guarded arenas and SIGSEGV for programs on a hosted system; not part of the engine proper.
 HOST_GUARD_SOURCES = (ROOT / "edge_engine" / "host" / "guard.c",)
@@ -23,6 +24,11 @@ ENGINE_FLAGS = (
     "-O2",
     "-ffreestanding",
     "-fno-strict-aliasing",
+    "-fno-math-errno",
+    "-ffp-contract=off",
+    "-fomit-frame-pointer",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
     "-fno-sanitize=all",
     "-Wall",
     "-Wextra",
@@ -30,4 +36,6 @@ ENGINE_FLAGS = (
     "-Wmissing-prototypes",
     "-Werror",
     f"-I{ENGINE_INCLUDE}",
+    f"-I{GENERATED}",
+    f"-I{ROOT / 'edge_engine' / 'src'}",
 )

@@ -1,0 +1,497 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interpreter's operations: one row each, from which handlers, operand layouts and form tables are generated.
+
+An operation's body is C over the macros of ``src/interpret.h``; ``{0}``, ``{1}``… stand for the distance of its
+operands from ``pc``, ``{at}`` for the distance that identifies it when it traps. Operand kinds:
+
+    s, d    slot (16-bit byte offset in the frame); d is written
+    h       16 bits
+    i       32 bits
+    q       64 bits
+    L       branch: 32-bit distance from the operand itself
+
+Instructions of WebAssembly that compute have several forms, in the order that ``translate.h`` names: where operands
+come from (S a slot, A the accumulator, K a constant in the code) times where the result goes (A the accumulator alone,
+S the accumulator and a slot). The form with result in a slot has the number after its twin and ``d`` as last operand.
+
+Does not know superinstructions: they are sequences of rows (``superinstructions.txt``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["OPERAND_SIZES", "Operation", "Shape", "all_operations"]
+
+OPERAND_SIZES = {"s": 2, "d": 2, "h": 2, "i": 4, "q": 8, "L": 4}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row: a handler's name, operand kinds and C body; ``ends`` if control never falls through its end."""
+
+    name: str
+    operands: str
+    body: str
+    ends: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The forms of one WebAssembly instruction: enum ee_op's name, shape's name, the first form's operation."""
+
+    op: str
+    shape: str
+    first: str
+    commutative: bool = False
+
+
+READ = {
+    "i": {"S": "S32({%d})", "A": "(uint32_t)acc", "K": "U32({%d})"},
+    "I": {"S": "S64({%d})", "A": "acc", "K": "(uint64_t)(int64_t)I32({%d})"},
+    "f": {"S": "SF32({%d})", "A": "FA32", "K": "KF32({%d})"},
+    "F": {"S": "SF64({%d})", "A": "FA64", "K": "KF64({%d})"},
+    "v": {"S": "SV({%d})", "A": "fa"},
+}
+CONSTANT = {"i": "i", "I": "i", "f": "i", "F": "q"}
+CTYPE = {"i": "uint32_t", "I": "uint64_t", "f": "float", "F": "double", "v": "ee_f64x2"}
+SET = {
+    "i": "acc = (uint32_t)(%s);",
+    "I": "acc = (uint64_t)(%s);",
+    "f": "SET_FA32(%s);",
+    "F": "SET_FA64(%s);",
+    "v": "fa = %s;",
+}
+SAVE = {
+    "i": "S64({%d}) = acc;",
+    "I": "S64({%d}) = acc;",
+    "f": "SF64({%d}) = FA64;",
+    "F": "SF64({%d}) = FA64;",
+    "v": "SV({%d}) = fa;",
+}
+
+BINARY_SOURCES = ("SS", "SK", "AS", "AK", "SA")
+UNARY_SOURCES = ("S", "A")
+LOAD_SOURCES = ("S", "A", "K")
+STORE_SOURCES = ("SS", "SA", "SK", "AS", "AK", "KS", "KA")  # address, value
+STORE_FLOAT_SOURCES = (*STORE_SOURCES, "AA")
+
+
+def _sources(kinds: str, types: str) -> tuple[str, list[str]]:
+    """Operand kinds and C expressions for reading operands of ``types`` from sources ``kinds``."""
+    operands = ""
+    reads = []
+    for source, kind in zip(kinds, types, strict=True):
+        text = READ[kind][source]
+        if "%d" in text:
+            text %= len(operands)
+            operands += "s" if source == "S" else CONSTANT[kind]
+        reads.append(text)
+    return operands, reads
+
+
+def _computing(name: str, sources: tuple[str, ...], types: str, result: str, check: str, value: str) -> list[Operation]:
+    """All forms of an instruction that turns operands ``a`` (and ``b``) into one result."""
+    rows = []
+    for source in sources:
+        operands, reads = _sources(source, types)
+        declarations = " ".join(
+            f"{CTYPE[kind]} {letter} = {read};" for kind, letter, read in zip(types, "ab", reads, strict=False)
+        )
+        for to in "AS":
+            body = f"{declarations} {check} {SET[result] % f'({value})'}"
+            if to == "S":
+                body += " " + SAVE[result] % len(operands)
+            rows.append(Operation(f"{name}_{source}_{to}".lower(), operands + ("d" if to == "S" else ""), body))
+    return rows
+
+
+# name, C value over a and b, commutative
+INT_BINARY = (
+    ("ADD", "a + b", True),
+    ("SUB", "a - b", False),
+    ("MUL", "a * b", True),
+    ("AND", "a & b", True),
+    ("OR", "a | b", True),
+    ("XOR", "a ^ b", True),
+    ("SHL", "a << (b & M)", False),
+    ("SHR_S", "(U)((S)a >> (b & M))", False),
+    ("SHR_U", "a >> (b & M)", False),
+    ("ROTL", "ee_rotlN(a, b)", False),
+    ("ROTR", "ee_rotrN(a, b)", False),
+)
+ZERO = "if (b == 0) EE_TRAP(DIV_BY_ZERO, {at});"
+INT_DIVISION = (
+    ("DIV_S", ZERO + " if ((S)b == -1 && a == (U)1 << M) EE_TRAP(INT_OVERFLOW, {at});", "(U)((S)a / (S)b)"),
+    ("DIV_U", ZERO, "a / b"),
+    ("REM_S", ZERO, "(S)b == -1 ? 0 : (U)((S)a % (S)b)"),
+    ("REM_U", ZERO, "a % b"),
+)
+INT_COMPARE = (
+    ("EQ", "a == b", True),
+    ("NE", "a != b", True),
+    ("LT_S", "(S)a < (S)b", False),
+    ("LT_U", "a < b", False),
+    ("GT_S", "(S)a > (S)b", False),
+    ("GT_U", "a > b", False),
+    ("LE_S", "(S)a <= (S)b", False),
+    ("LE_U", "a <= b", False),
+    ("GE_S", "(S)a >= (S)b", False),
+    ("GE_U", "a >= b", False),
+)
+FLOAT_BINARY = (
+    ("ADD", "a + b", False),
+    ("SUB", "a - b", False),
+    ("MUL", "a * b", False),
+    ("DIV", "a / b", False),
+    ("MIN", "ee_minN(a, b)", False),
+    ("MAX", "ee_maxN(a, b)", False),
+    ("COPYSIGN", "ee_copysignN(a, b)", False),
+)
+FLOAT_COMPARE = (
+    ("EQ", "a == b", True),
+    ("NE", "a != b", True),
+    ("LT", "a < b", False),
+    ("GT", "a > b", False),
+    ("LE", "a <= b", False),
+    ("GE", "a >= b", False),
+)
+FLOAT_UNARY = ("ABS", "NEG", "CEIL", "FLOOR", "TRUNC", "NEAREST")
+
+# op, operand type, result type, value
+UNARY = (
+    ("I32_EQZ", "i", "i", "a == 0"),
+    ("I64_EQZ", "I", "i", "a == 0"),
+    ("I32_CLZ", "i", "i", "ee_clz32(a)"),
+    ("I32_CTZ", "i", "i", "ee_ctz32(a)"),
+    ("I32_POPCNT", "i", "i", "ee_popcnt32(a)"),
+    ("I64_CLZ", "I", "I", "ee_clz64(a)"),
+    ("I64_CTZ", "I", "I", "ee_ctz64(a)"),
+    ("I64_POPCNT", "I", "I", "ee_popcnt64(a)"),
+    ("I32_EXTEND8_S", "i", "i", "(uint32_t)(int8_t)a"),
+    ("I32_EXTEND16_S", "i", "i", "(uint32_t)(int16_t)a"),
+    ("I64_EXTEND8_S", "I", "I", "(uint64_t)(int8_t)a"),
+    ("I64_EXTEND16_S", "I", "I", "(uint64_t)(int16_t)a"),
+    ("I64_EXTEND32_S", "I", "I", "(uint64_t)(int32_t)a"),
+    ("I32_WRAP_I64", "I", "i", "a"),
+    ("I64_EXTEND_I32_S", "i", "I", "(uint64_t)(int32_t)a"),
+    ("I64_EXTEND_I32_U", "i", "I", "(uint64_t)a"),
+    ("F32_SQRT", "f", "f", "__builtin_sqrtf(a)"),
+    ("F64_SQRT", "F", "F", "__builtin_sqrt(a)"),
+    ("F32_CONVERT_I32_S", "i", "f", "(float)(int32_t)a"),
+    ("F32_CONVERT_I32_U", "i", "f", "(float)a"),
+    ("F32_CONVERT_I64_S", "I", "f", "(float)(int64_t)a"),
+    ("F32_CONVERT_I64_U", "I", "f", "(float)a"),
+    ("F32_DEMOTE_F64", "F", "f", "(float)a"),
+    ("F64_CONVERT_I32_S", "i", "F", "(double)(int32_t)a"),
+    ("F64_CONVERT_I32_U", "i", "F", "(double)a"),
+    ("F64_CONVERT_I64_S", "I", "F", "(double)(int64_t)a"),
+    ("F64_CONVERT_I64_U", "I", "F", "(double)a"),
+    ("F64_PROMOTE_F32", "f", "F", "(double)a"),
+    ("I32_REINTERPRET_F32", "f", "i", "ee_bits32(a)"),
+    ("I64_REINTERPRET_F64", "F", "I", "ee_bits64(a)"),
+    ("F32_REINTERPRET_I32", "i", "f", "ee_float32(a)"),
+    ("F64_REINTERPRET_I64", "I", "F", "ee_float64(a)"),
+)
+
+# op, result type, C type of the access
+LOADS = (
+    ("I32_LOAD", "i", "ee_u32u"),
+    ("I64_LOAD", "I", "ee_u64u"),
+    ("F32_LOAD", "f", "ee_f32u"),
+    ("F64_LOAD", "F", "ee_f64u"),
+    ("I32_LOAD8_S", "i", "int8_t"),
+    ("I32_LOAD8_U", "i", "uint8_t"),
+    ("I32_LOAD16_S", "i", "ee_i16u"),
+    ("I32_LOAD16_U", "i", "ee_u16u"),
+    ("I64_LOAD8_S", "I", "int8_t"),
+    ("I64_LOAD8_U", "I", "uint8_t"),
+    ("I64_LOAD16_S", "I", "ee_i16u"),
+    ("I64_LOAD16_U", "I", "ee_u16u"),
+    ("I64_LOAD32_S", "I", "ee_i32u"),
+    ("I64_LOAD32_U", "I", "ee_u32u"),
+)
+STORES = (
+    ("I32_STORE", "i", "ee_u32u", "uint32_t"),
+    ("I64_STORE", "I", "ee_u64u", "uint64_t"),
+    ("F32_STORE", "f", "ee_f32u", "float"),
+    ("F64_STORE", "F", "ee_f64u", "double"),
+    ("I32_STORE8", "i", "uint8_t", "uint8_t"),
+    ("I32_STORE16", "i", "ee_u16u", "uint16_t"),
+    ("I64_STORE8", "I", "uint8_t", "uint8_t"),
+    ("I64_STORE16", "I", "ee_u16u", "uint16_t"),
+    ("I64_STORE32", "I", "ee_u32u", "uint32_t"),
+)
+ADDRESS = {"S": "(uint64_t)S32({%d})", "A": "(uint64_t)(uint32_t)acc", "K": "(uint64_t)U32({%d})"}
+
+
+def _load(op: str, result: str, access: str) -> list[Operation]:
+    rows = []
+    for source in LOAD_SOURCES:
+        operands = {"S": "s", "A": "", "K": "i"}[source]
+        address = ADDRESS[source] % 0 if operands else ADDRESS[source]
+        offset = len(operands)
+        for to in "AS":
+            body = (
+                f"uint64_t ea = {address} + U32({{{offset}}}); EE_CHECK(ea, sizeof({access}), {{at}}); "
+                f"{CTYPE[result]} v = ({CTYPE[result]})*(const {access} *)(mem + ea); EE_KEEP_PC(); {SET[result] % 'v'}"
+            )
+            if to == "S":
+                body += " " + SAVE[result] % (offset + 1)
+            rows.append(Operation(f"{op}_{source}_{to}".lower(), operands + "i" + ("d" if to == "S" else ""), body))
+    return rows
+
+
+def _store(op: str, kind: str, access: str, cast: str) -> list[Operation]:
+    rows = []
+    for source in STORE_FLOAT_SOURCES if kind in "fF" else STORE_SOURCES:
+        operands = {"S": "s", "A": "", "K": "i"}[source[0]]
+        address = ADDRESS[source[0]] % 0 if operands else ADDRESS[source[0]]
+        value = READ[kind][source[1]]
+        if "%d" in value:
+            value %= len(operands)
+            operands += "s" if source[1] == "S" else CONSTANT[kind]
+        body = (
+            f"{CTYPE[kind]} v = {value}; uint64_t ea = {address} + U32({{{len(operands)}}}); "
+            f"EE_CHECK(ea, sizeof({access}), {{at}}); *({access} *)(mem + ea) = ({cast})v; EE_KEEP_PC();"
+        )
+        rows.append(Operation(f"{op}_{source}".lower(), operands + "i", body))
+    return rows
+
+
+def _integers(rows: list[Operation], shapes: list[Shape]) -> None:
+    for kind, bits, result in (("i", "32", "i"), ("I", "64", "I")):
+
+        def fill(text: str, bits: str = bits) -> str:
+            """N bits, M the greatest shift, S and U the C types."""
+            words = {
+                "(S)": f"(int{bits}_t)",
+                "(U)": f"(uint{bits}_t)",
+                "& M": f"& {int(bits) - 1}",
+                "<< M": f"<< {int(bits) - 1}",
+            }
+            for word, by in words.items():
+                text = text.replace(word, by)
+            return text.replace("ee_rotlN", f"ee_rotl{bits}").replace("ee_rotrN", f"ee_rotr{bits}")
+
+        for name, value, commutative in INT_BINARY:
+            op = f"I{bits}_{name}"
+            shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower(), commutative))
+            rows += _computing(op, BINARY_SOURCES, kind * 2, result, "", fill(value))
+        for name, check, value in INT_DIVISION:
+            op = f"I{bits}_{name}"
+            shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower()))
+            rows += _computing(op, BINARY_SOURCES, kind * 2, result, fill(check), fill(value))
+        for name, value, commutative in INT_COMPARE:
+            op = f"I{bits}_{name}"
+            shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower(), commutative))
+            rows += _computing(op, BINARY_SOURCES, kind * 2, "i", "", fill(value))
+
+
+def _floats(rows: list[Operation], shapes: list[Shape]) -> None:
+    for kind, bits in (("f", "32"), ("F", "64")):
+        for name, value, commutative in (*FLOAT_BINARY, *FLOAT_COMPARE):
+            op = f"F{bits}_{name}"
+            shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower(), commutative))
+            result = "i" if (name, value, commutative) in FLOAT_COMPARE else kind
+            rows += _computing(op, BINARY_SOURCES, kind * 2, result, "", value.replace("N(", f"{bits}("))
+        for name in FLOAT_UNARY:
+            op = f"F{bits}_{name}"
+            shapes.append(Shape(op, "UNARY", f"{op}_s_a".lower()))
+            rows += _computing(op, UNARY_SOURCES, kind, kind, "", f"ee_{name.lower()}{bits}(a)")
+
+
+def _conversions(rows: list[Operation], shapes: list[Shape]) -> None:
+    for op, operand, result, value in UNARY:
+        shapes.append(Shape(op, "UNARY", f"{op}_s_a".lower()))
+        rows += _computing(op, UNARY_SOURCES, operand, result, "", value)
+    for bits, result in (("32", "i"), ("64", "I")):
+        for source, operand in (("32", "f"), ("64", "F")):
+            for sign in "SU":
+                letter = {"S": "I", "U": "U"}[sign]
+                fits = f"EE_FITS_{letter}{bits}_F{source}(a)"
+                ctype = f"{'u' if sign == 'U' else ''}int{bits}_t"
+                low = "0" if sign == "U" else f"INT{bits}_MIN"
+                high = f"{'U' if sign == 'U' else ''}INT{bits}_MAX"
+                op = f"I{bits}_TRUNC_F{source}_{sign}"
+                check = (
+                    f"if (!({fits})) {{{{ if (a != a) EE_TRAP(INVALID_CONVERSION, {{at}}); "
+                    "EE_TRAP(INT_OVERFLOW, {at}); }}"
+                )
+                shapes.append(Shape(op, "UNARY", f"{op}_s_a".lower()))
+                rows += _computing(op, UNARY_SOURCES, operand, result, check, f"({ctype})a")
+                op = f"I{bits}_TRUNC_SAT_F{source}_{sign}"
+                shapes.append(Shape(op, "UNARY", f"{op}_s_a".lower()))
+                rows += _computing(
+                    op, UNARY_SOURCES, operand, result, "", f"EE_SATURATE({fits}, a, {ctype}, {low}, {high})"
+                )
+
+
+def _memory(rows: list[Operation], shapes: list[Shape]) -> None:
+    for op, result, access in LOADS:
+        shapes.append(Shape(op, "LOAD", f"{op}_s_a".lower()))
+        rows += _load(op, result, access)
+    for op, kind, access, cast in STORES:
+        shapes.append(Shape(op, "STORE", f"{op}_ss".lower()))
+        rows += _store(op, kind, access, cast)
+
+
+def _moves() -> list[Operation]:
+    """Between slots, constants, accumulators and globals. A global is named by its distance from the instance."""
+    rows = [
+        Operation("copy", "sd", "S64({1}) = S64({0});"),
+        Operation("copy_v", "sd", "ee_f64x2 v = SV({0}); SV({1}) = v;"),
+        Operation("const_a", "i", "acc = (uint64_t)(int64_t)I32({0});"),
+        Operation("const_s", "id", "S64({1}) = (uint64_t)(int64_t)I32({0});"),
+        Operation("const64_a", "q", "acc = U64({0});"),
+        Operation("const64_s", "qd", "S64({1}) = U64({0});"),
+        Operation("const_f32", "i", "SET_FA32(KF32({0}));"),
+        Operation("const_f64", "q", "SET_FA64(KF64({0}));"),
+        Operation("const_v", "qq", "uint64_t v[2] = {{U64({0}), U64({1})}}; __builtin_memcpy(&fa, v, 16);"),
+        Operation("load_a", "s", "acc = S64({0});"),
+        Operation("store_a", "d", "S64({0}) = acc;"),
+        Operation("load_f", "s", "SET_FA64(SF64({0}));"),
+        Operation("store_f", "d", "SF64({0}) = FA64;"),
+        Operation("load_v", "s", "fa = SV({0});"),
+        Operation("store_v", "d", "SV({0}) = fa;"),
+    ]
+    cell = "(*(uint64_t *)((uint8_t *)in + U32({0})))"
+    far = "(*(struct ee_global_cell **)((uint8_t *)in + U32({0})))->value"
+    for place, base in (("global", f"&{cell}"), ("import", far)):
+        for kind, access, value in (("a", "uint64_t", "acc"), ("f", "double", "FA64"), ("v", "ee_vecu", "fa")):
+            take = {"a": "acc = %s;", "f": "SET_FA64(%s);", "v": "fa = %s;"}[kind]
+            where = f"*({access} *)({base})"
+            save = {"a": "S64({1}) = acc;", "f": "SF64({1}) = FA64;", "v": "SV({1}) = fa;"}[kind]
+            rows += [
+                Operation(f"{place}_get_{kind}", "i", take % where),
+                Operation(f"{place}_get_{kind}_s", "id", f"{take % where} {save}"),
+                Operation(f"{place}_set_{kind}", "i", f"{where} = {value};"),
+            ]
+    return rows
+
+
+def _selects() -> list[Operation]:
+    """Operands a, b in slots, the condition in a slot or the accumulator."""
+    rows = []
+    for kind, read, take, save in (
+        ("a", "S64", "acc = %s;", "S64({%d}) = acc;"),
+        ("f", "SF64", "SET_FA64(%s);", "SF64({%d}) = FA64;"),
+        ("v", "SV", "fa = %s;", "SV({%d}) = fa;"),
+    ):
+        for source in "SA":
+            condition = "S32({2})" if source == "S" else "(uint32_t)acc"
+            pick = f"uint32_t at = {condition} != 0 ? U16({{0}}) : U16({{1}}); "
+            value = {"S64": "*(uint64_t *)(fp + at)", "SF64": "*(double *)(fp + at)", "SV": "*(ee_vecu *)(fp + at)"}[
+                read
+            ]
+            operands = "sss" if source == "S" else "ss"
+            name = f"select_{kind}_{source.lower()}"
+            rows.append(Operation(f"{name}_a", operands, pick + take % value))
+            rows.append(
+                Operation(f"{name}_s", operands + "d", pick + take % value + " " + save % len(operands)),
+            )
+    return rows
+
+
+def _control() -> list[Operation]:
+    return [
+        Operation("unreachable", "", "EE_TRAP(UNREACHABLE, {at});", ends=True),
+        Operation("br", "L", "EE_BRANCH({0});", ends=True),
+        Operation("br_if_s", "sL", "if (S32({0}) != 0) EE_BRANCH({1});"),
+        Operation("br_if_a", "L", "if ((uint32_t)acc != 0) EE_BRANCH({0});"),
+        Operation("br_unless_s", "sL", "if (S32({0}) == 0) EE_BRANCH({1});"),
+        Operation("br_unless_a", "L", "if ((uint32_t)acc == 0) EE_BRANCH({0});"),
+        # i: number of the last entry; the entries follow as operands of kind L
+        Operation(
+            "br_table_a",
+            "i",
+            "uint32_t n = (uint32_t)acc; if (n > U32({0})) n = U32({0}); "
+            "const uint8_t *entry = pc + {0} + 4 + 4 * (uint64_t)n; EE_GO(entry + *(const ee_i32u *)entry);",
+            ends=True,
+        ),
+        # function start: frame bytes, return address's slot, slots to clear behind it; acc is the return address
+        Operation(
+            "enter",
+            "ihh",
+            "uint64_t *slot = (uint64_t *)(fp + U16({1})); *slot = acc; "
+            "if (__builtin_expect(in->stack_limit - fp < (ptrdiff_t)U32({0}), 0)) EE_TRAP(STACK_EXHAUSTED, {at}); "
+            "for (uint32_t n = U16({2}); n != 0; n--) *++slot = 0;",
+        ),
+        Operation(
+            "enter_0",
+            "ih",
+            "S64({1}) = acc; if (__builtin_expect(in->stack_limit - fp < (ptrdiff_t)U32({0}), 0)) "
+            "EE_TRAP(STACK_EXHAUSTED, {at});",
+        ),
+        Operation("fuel", "i", "if (__builtin_expect((in->fuel -= U32({0})) < 0, 0)) EE_TRAP(FUEL_EXHAUSTED, {at});"),
+        # A call's last operand is the distance of the two frames, which the return reads just before its address.
+        Operation(
+            "call",
+            "ih",
+            "const struct ee_func *f = (const struct ee_func *)((uint8_t *)in + U32({0})); fp += U16({1}); "
+            "acc = (uint64_t)(uintptr_t)(pc + {1} + 2); EE_GO(ee_code(in, f->code));",
+            ends=True,
+        ),
+        Operation("call_import", "ih", "EE_MUSTTAIL return ee_call_import(EE_PASS(pc + {0}));", ends=True),
+        Operation(
+            "call_indirect_s",
+            "siih",
+            "acc = S32({0}); EE_MUSTTAIL return ee_call_indirect(EE_PASS(pc + {1}));",
+            ends=True,
+        ),
+        Operation("call_indirect_a", "iih", "EE_MUSTTAIL return ee_call_indirect(EE_PASS(pc + {0}));", ends=True),
+        Operation(
+            "return", "h", "pc = *(const uint8_t **)SLOT({0}); fp -= *(const ee_u16u *)(pc - 2); EE_GO(pc);", ends=True
+        ),
+        # several results: return address's slot, first result's slot, bytes
+        Operation(
+            "return_many",
+            "hsi",
+            "const uint8_t *to = *(const uint8_t **)SLOT({0}); memmove(fp, SLOT({1}), U32({2})); pc = to; "
+            "fp -= *(const ee_u16u *)(pc - 2); EE_GO(pc);",
+            ends=True,
+        ),
+        # function, return address's slot, first argument's slot, bytes of arguments
+        Operation("return_call", "ihsi", "EE_MUSTTAIL return ee_return_call(EE_PASS(pc + {0}));", ends=True),
+        # acc: table index; type, table, return address's slot, first argument's slot, bytes of arguments
+        Operation(
+            "return_call_indirect", "iihsi", "EE_MUSTTAIL return ee_return_call_indirect(EE_PASS(pc + {0}));", ends=True
+        ),
+    ]
+
+
+CHECKED = "enum ee_trap t = %s; if (__builtin_expect(t != EE_TRAP_NONE, 0)) EE_TRAP_VALUE(t, {at});"
+OPERANDS = "(uint64_t *)SLOT({0})"
+
+
+def _bulk() -> list[Operation]:
+    """Memories, tables and references; operands lie side by side in slots, the first is named."""
+    return [
+        Operation("memory_size", "", "acc = in->memory->pages;"),
+        Operation("memory_grow", "s", "acc = ee_memory_grow(in, S32({0})); mem = in->memory->base;"),
+        Operation("memory_copy", "s", CHECKED % f"ee_memory_copy(in, {OPERANDS})"),
+        Operation("memory_fill", "s", CHECKED % f"ee_memory_fill(in, {OPERANDS})"),
+        Operation("memory_init", "si", CHECKED % f"ee_memory_init(in, {OPERANDS}, U32({{1}}))"),
+        Operation("data_drop", "i", "in->data_dropped[U32({0})] = 1;"),
+        Operation("table_get", "si", CHECKED % f"ee_table_get(in, {OPERANDS}, U32({{1}}))" + " acc = S64({0});"),
+        Operation("table_set", "si", CHECKED % f"ee_table_set(in, {OPERANDS}, U32({{1}}))"),
+        Operation("table_size", "i", "acc = in->tables[U32({0})]->size;"),
+        Operation("table_grow", "si", f"acc = ee_table_grow(in, {OPERANDS}, U32({{1}}));"),
+        Operation("table_fill", "si", CHECKED % f"ee_table_fill(in, {OPERANDS}, U32({{1}}))"),
+        Operation("table_copy", "sii", CHECKED % f"ee_table_copy(in, {OPERANDS}, U32({{1}}), U32({{2}}))"),
+        Operation("table_init", "sii", CHECKED % f"ee_table_init(in, {OPERANDS}, U32({{1}}), U32({{2}}))"),
+        Operation("elem_drop", "i", "in->element_dropped[U32({0})] = 1;"),
+        Operation("ref_func", "i", "acc = (uint64_t)(uintptr_t)ee_reference(in, U32({0}));"),
+    ]
+
+
+def all_operations() -> tuple[tuple[Operation, ...], tuple[Shape, ...]]:
+    """Every operation in the order of its numbers, and the shapes of instructions that have several forms."""
+    rows: list[Operation] = []
+    shapes: list[Shape] = []
+    _integers(rows, shapes)
+    _floats(rows, shapes)
+    _conversions(rows, shapes)
+    _memory(rows, shapes)
+    rows += [*_moves(), *_selects(), *_control(), *_bulk()]
+    return tuple(rows), tuple(shapes)

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Traps after the fact: faults that the address space reports, and the call stack as text.
+ *
+ * A frame's return address tells the calling function (whose code it lies in) and the distance of the caller's frame.
+ * Offsets in the module come from translating that function again without writing, so no table is kept for them. The
+ * frames stay as the trap left them until the next call.
+ */
+#include "error.h"
+#include "interpret.h"
+
+enum { MAX_FRAMES = 64 }; /* written; deeper ones are counted */
+
+enum ee_trap ee_instance_trap(const struct ee_instance *in) { return in->trap; }
+
+/* Whose translation contains this address? NULL: nobody's. */
+static struct ee_func *function_at(const struct ee_instance *in, const uint8_t *code)
+{
+    if (code < (const uint8_t *)in || code >= in->arena.base + in->arena.used)
+        return NULL;
+    uint32_t offset = (uint32_t)(code - (const uint8_t *)in);
+    struct ee_func *best = NULL;
+    for (uint32_t i = in->module->imported_functions; i < in->module->function_count; i++) {
+        struct ee_func *f = &in->functions[i];
+        if (f->code != EE_LAZY_CODE && f->code <= offset && (best == NULL || f->code > best->code))
+            best = f;
+    }
+    return best;
+}
+
+void ee_fault(struct ee_instance *in, uint64_t address, const uint64_t regs[8])
+{
+    const struct ee_instance *owner = in->memory->owner;
+    uint64_t end = (uint64_t)(uintptr_t)ee_arena_end(owner);
+    in->trap = address >= end && address - end < EE_GUARD_SIZE ? EE_TRAP_OOB_MEMORY : EE_TRAP_HOST;
+    in->trap_pc = NULL;
+    if (regs != NULL) {
+        const uint8_t *pc = (const uint8_t *)(uintptr_t)regs[0];
+        uint8_t *fp = (uint8_t *)(uintptr_t)regs[1];
+        if (function_at(in, pc) != NULL && fp >= in->stack_base && fp < in->stack_limit) {
+            in->trap_pc = pc;
+            in->trap_fp = fp;
+        }
+    }
+    if (in->activation != NULL) { /* the innermost ee_call did not return */
+        in->top = in->activation->top;
+        in->activation = in->activation->previous;
+        in->depth--;
+    }
+}
+
+struct text {
+    char *out;
+    size_t size, length;
+};
+
+static void put(struct text *text, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size && text->length + 1 < text->size; i++)
+        text->out[text->length++] = bytes[i];
+}
+
+static void put_text(struct text *text, const char *string)
+{
+    while (*string != 0)
+        put(text, string++, 1);
+}
+
+static void put_number(struct text *text, uint32_t number, uint32_t base)
+{
+    char digits[12];
+    size_t count = 0;
+    do
+        digits[sizeof digits - ++count] = "0123456789abcdef"[number % base];
+    while ((number /= base) != 0);
+    put(text, digits + sizeof digits - count, count);
+}
+
+static void put_name(struct text *text, const struct ee_module *module, uint32_t function)
+{
+    struct ee_name name;
+    if (!ee_function_name(module, function, &name) || name.size == 0) {
+        put_text(text, "?");
+        return;
+    }
+    for (uint32_t i = 0; i < name.size && i < 80; i++) {
+        char c = name.bytes[i];
+        put(text, c > ' ' && c < 0x7f ? &c : "?", 1);
+    }
+}
+
+static void put_frame(struct text *text, struct ee_instance *in, uint32_t number, struct ee_func *f, const uint8_t *code)
+{
+    uint32_t index = ee_func_index(f);
+    uint32_t offset = ee_source_offset(in, f, code);
+    put_text(text, "  #");
+    put_number(text, number, 10);
+    put_text(text, " ");
+    put_name(text, in->module, index);
+    put_text(text, " (function ");
+    put_number(text, index, 10);
+    if (offset != EE_NO_INDEX) {
+        put_text(text, " +0x");
+        put_number(text, offset, 16);
+    }
+    put_text(text, ")\n");
+}
+
+size_t ee_backtrace(const struct ee_instance *instance, char *out, size_t size)
+{
+    struct ee_instance *in = (struct ee_instance *)(uintptr_t)instance; /* scratch memory in the arena's free part */
+    struct text text = {out, size, 0};
+    const uint8_t *code = in->trap_pc;
+    uint8_t *fp = in->trap_fp;
+    uint32_t frames = 0;
+    struct ee_func *f;
+    while (code != NULL && (f = function_at(in, code)) != NULL) {
+        if (frames < MAX_FRAMES)
+            put_frame(&text, in, frames, f, code);
+        frames++;
+        uint32_t slot = ee_function_type(in->module, ee_func_index(f))->param_slots;
+        const uint8_t *back = *(const uint8_t **)(void *)(fp + (size_t)slot * 8);
+        if (function_at(in, back) == NULL)
+            break;
+        uint32_t distance = *(const ee_u16u *)(back - 2);
+        if (distance > (size_t)(fp - in->stack_base))
+            break;
+        fp -= distance;
+        code = back - 1;
+    }
+    if (frames > MAX_FRAMES) {
+        put_text(&text, "  ... ");
+        put_number(&text, frames - MAX_FRAMES, 10);
+        put_text(&text, " more\n");
+    }
+    if (size != 0)
+        out[text.length] = 0;
+    return text.length;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables that generate.py makes for the translator: handlers by number, operand layouts, the forms of each
+ * WebAssembly instruction, and the trie of superinstructions. Operations (EE_DO_*) are numbered in the generated operations.h.
+ */
+#pragma once
+
+#include "interpret.h"
+#include "opcodes.h"
+
+/* Forms are numbered sources * 2 + (result in a slot); stores have no result: sources. See operations.py. */
+enum ee_shape_kind { EE_SHAPE_NONE, EE_SHAPE_BINARY, EE_SHAPE_UNARY, EE_SHAPE_LOAD, EE_SHAPE_STORE };
+enum { EE_BINARY_SS, EE_BINARY_SK, EE_BINARY_AS, EE_BINARY_AK, EE_BINARY_SA };
+enum { EE_STORE_SS, EE_STORE_SA, EE_STORE_SK, EE_STORE_AS, EE_STORE_AK, EE_STORE_KS, EE_STORE_KA, EE_STORE_AA };
+
+struct ee_shape {
+    uint16_t first; /* EE_DO_* of form 0 */
+    uint8_t kind;   /* enum ee_shape_kind */
+    bool commutative;
+};
+
+/* A place in the trie; node n < EE_DO_COUNT is operation n alone. */
+struct ee_node {
+    uint16_t handler; /* index in ee_handlers, or EE_NO_HANDLER: only the beginning of longer ones */
+    uint16_t edge_count;
+    uint32_t edges; /* index in ee_edges, sorted by operation */
+};
+
+struct ee_edge {
+    uint16_t operation, node;
+};
+
+enum { EE_NO_HANDLER = 0xffff };
+/* Operand layouts: four bits an operand, first operand lowest. */
+enum { EE_OPERAND_NONE, EE_OPERAND_16, EE_OPERAND_32, EE_OPERAND_64, EE_OPERAND_LABEL };
+
+extern const ee_handler ee_handlers[];
+extern const uint32_t ee_operand_layouts[];
+extern const struct ee_shape ee_shapes[EE_OP_COUNT];
+extern const struct ee_node ee_nodes[];
+extern const struct ee_edge ee_edges[];

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the generated handlers are made of.
+ *
+ * Translated code is a sequence of instructions: a 32-bit handler word (the handler's distance from handler_base), then
+ * operands, packed. A handler ends by a tail call of the next one, so the machine's stack never grows. Its arguments are
+ * the interpreter's registers:
+ *
+ *   pc   the instruction        fp   the frame: parameters, return address, locals, operand stack; 8-byte slots
+ *   mem  linear memory's base   in   the instance      acc, fa   the accumulators      hb   handler_base
+ *
+ * pc and fp are the first two arguments (rdi, rsi; x0, x1) and still hold the instruction's own values at every access
+ * to linear memory (EE_KEEP_PC): that is how a fault finds its instruction. An i32 in acc or in a slot has undefined
+ * upper bits. A call leaves its one result in acc or fa, several in the frame.
+ */
+#pragma once
+
+#include "numeric.h"
+#include "runtime.h"
+
+typedef uint16_t ee_u16u __attribute__((aligned(1)));
+typedef uint32_t ee_u32u __attribute__((aligned(1)));
+typedef int32_t ee_i32u __attribute__((aligned(1)));
+typedef uint64_t ee_u64u __attribute__((aligned(1)));
+typedef int16_t ee_i16u __attribute__((aligned(1)));
+typedef int64_t ee_i64u __attribute__((aligned(1)));
+typedef float ee_f32u __attribute__((aligned(1)));
+typedef double ee_f64u __attribute__((aligned(1)));
+typedef ee_f64x2 ee_vecu __attribute__((aligned(1)));
+
+#define EE_ARGS                                                                                                     \
+    const uint8_t *pc, uint8_t *fp, uint8_t *mem, struct ee_instance *in, uint64_t acc, const uint8_t *hb, ee_f64x2 fa
+#define EE_PASS(pc_) (pc_), fp, mem, in, acc, hb, fa
+#define EE_MUSTTAIL __attribute__((musttail))
+
+typedef enum ee_trap (*ee_handler)(EE_ARGS);
+
+#define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + *(const ee_i32u *)(p)))
+#define EE_GO(p)                                   \
+    do {                                           \
+        const uint8_t *go_ = (p);                  \
+        EE_MUSTTAIL return EE_HANDLER_AT(go_)(EE_PASS(go_)); \
+    } while (0)
+#define EE_BRANCH(offset) EE_GO(pc + (offset) + I32(offset))
+
+/* Operands, by their distance from pc. */
+#define U16(offset) (*(const ee_u16u *)(pc + (offset)))
+#define U32(offset) (*(const ee_u32u *)(pc + (offset)))
+#define I32(offset) (*(const ee_i32u *)(pc + (offset)))
+#define U64(offset) (*(const ee_u64u *)(pc + (offset)))
+#define KF32(offset) (*(const ee_f32u *)(pc + (offset)))
+#define KF64(offset) (*(const ee_f64u *)(pc + (offset)))
+
+/* Slots named by an operand. */
+#define SLOT(offset) (fp + U16(offset))
+#define S32(offset) (*(uint32_t *)SLOT(offset))
+#define S64(offset) (*(uint64_t *)SLOT(offset))
+#define SF32(offset) (*(float *)SLOT(offset))
+#define SF64(offset) (*(double *)SLOT(offset))
+#define SV(offset) (*(ee_vecu *)SLOT(offset))
+
+/* The floating-point accumulator's low lane. */
+#define FA64 (fa[0])
+#define FA32 (((ee_f32x4)fa)[0])
+#define SET_FA64(x) (fa[0] = (x))
+#define SET_FA32(x)                    \
+    do {                               \
+        ee_f32x4 lanes_ = (ee_f32x4)fa; \
+        lanes_[0] = (x);               \
+        fa = (ee_f64x2)lanes_;         \
+    } while (0)
+
+/* After an access that may fault: pc must not have been advanced before it. */
+#define EE_KEEP_PC() __asm__ volatile("" : "+r"(pc) : : "memory")
+
+/* Linear memory. Without explicit checks the unmapped guard behind it is the bounds check. */
+#if defined(EE_EXPLICIT_CHECKS)
+#define EE_CHECK(address, size, at)                                          \
+    do {                                                                     \
+        if (__builtin_expect((address) + (size) > in->memory->size, 0))      \
+            EE_TRAP(OOB_MEMORY, at);                                         \
+    } while (0)
+#else
+#define EE_CHECK(address, size, at) (void)0
+#endif
+
+#define EE_TRAP(name, at) EE_MUSTTAIL return ee_raise_##name(EE_PASS(pc + (at)))
+#define EE_TRAP_VALUE(value, at)                       \
+    do {                                               \
+        acc = (uint64_t)(value);                       \
+        EE_MUSTTAIL return ee_raise(EE_PASS(pc + (at))); \
+    } while (0)
+
+#define EE_X(name, text) enum ee_trap ee_raise_##name(EE_ARGS);
+EE_TRAPS(EE_X)
+#undef EE_X
+enum ee_trap ee_raise(EE_ARGS); /* the trap is in acc */
+
+/* Too long to be parts of superinstructions: interpret.c. pc stands at the operands. */
+enum ee_trap ee_call_import(EE_ARGS);          /* function, distance */
+enum ee_trap ee_call_indirect(EE_ARGS);        /* acc: table index; type, table, distance */
+enum ee_trap ee_return_call(EE_ARGS);          /* function, return address's slot, first argument's slot, bytes */
+enum ee_trap ee_return_call_indirect(EE_ARGS); /* acc: table index; type, table, and as above */
+enum ee_trap ee_lazy(EE_ARGS);
+enum ee_trap ee_exit(EE_ARGS);
+
+/* Enters translated code: returns EE_TRAP_NONE when the frame at fp has returned. */
+enum ee_trap ee_interpret(struct ee_instance *in, const uint8_t *pc, uint8_t *fp);
+

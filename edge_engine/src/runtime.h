@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The running half: an instance and what it refers to. Everything lies in the instance's own arena, whose first bytes
+ * are struct ee_instance itself, so 32-bit offsets from the instance reach every cell and every piece of code.
+ *
+ *   arena:  instance | module tables | functions, tables, globals | frame stack | code, as functions are first called
+ *           ... free ... | linear memory, its end at the arena's end
+ *
+ * A reference is a 64-bit value: 0 is null, a function reference is the address of its owner's struct ee_func.
+ */
+#pragma once
+
+#include "../include/edge_engine.h"
+#include "arena.h"
+#include "bytes.h"
+#include "module.h"
+
+#define EE_MAX_FRAME_SLOTS 8000u /* slots of 8 bytes: a slot operand is a 16-bit byte offset */
+#define EE_MAX_NESTING 24u       /* ee_call inside host functions inside ee_call, per instance */
+#define EE_STACK_RED_ZONE 64u    /* bytes behind stack_limit that a frame's header may still reach */
+
+struct ee_func {
+    struct ee_instance *owner;
+    uint32_t code;  /* offset of its translation from the owner's start; EE_LAZY_CODE before the first call */
+    uint32_t type;  /* canonical index in the owner's module */
+};
+
+struct ee_host_function {
+    ee_host_fn function;
+    void *context;
+};
+
+struct ee_memory_cell {
+    uint8_t *base;   /* moves down when the memory grows */
+    uint64_t size;   /* bytes */
+    uint32_t pages;
+    uint32_t max;    /* pages, declared */
+    bool has_max;
+    struct ee_instance *owner; /* whose arena it lies in */
+};
+
+struct ee_table_cell {
+    uint64_t *elements; /* references */
+    uint32_t size, capacity;
+    uint32_t max;
+    bool has_max;
+    uint8_t type;
+    struct ee_instance *owner;
+};
+
+struct ee_global_cell {
+    uint64_t value[2]; /* v128 takes both */
+};
+
+/* A saved state of the frame stack, below the frames of one ee_call. */
+struct ee_activation {
+    struct ee_activation *previous;
+    uint8_t *top;
+};
+
+struct ee_instance {
+    uint8_t stubs[16]; /* tiny pieces of code: where calls from outside return to, and what untranslated functions are */
+    struct ee_memory_cell *memory; /* memory 0; without one an empty cell */
+    uint8_t *stack_limit;          /* no frame reaches beyond */
+    int64_t fuel;
+    struct ee_func *functions;              /* the whole index space; a host function never gets code */
+    struct ee_func **references;            /* [imported functions] what a reference to an import points to */
+    struct ee_host_function *hosts;         /* [imported functions] function NULL: an import from another instance */
+    struct ee_table_cell **tables;
+    struct ee_global_cell **globals;
+    struct ee_module *module;
+    const uint8_t *handler_base;
+
+    uint64_t result_int;
+    uint64_t result_float[2];
+
+    uint8_t *stack_base;
+    uint8_t *top; /* where the next ee_call puts its frames */
+    struct ee_activation *activation;
+    uint32_t depth;
+
+    bool metered;
+    bool started;
+    uint8_t *element_dropped, *data_dropped; /* one byte per segment */
+
+    struct ee_memory_cell own_memory;
+    struct ee_arena arena;
+    size_t arena_size;
+    uint32_t max_pages; /* ceiling of the configuration, 0: none */
+    size_t stack_size;
+    size_t code_bytes;
+
+    enum ee_trap trap;
+    const uint8_t *trap_pc; /* code, or NULL */
+    uint8_t *trap_fp;
+};
+
+#define EE_EXIT_CODE 4u /* offset of the exit stub: bytes 2..3 before it are the frame distance 0 */
+#define EE_LAZY_CODE 8u /* offset of the stub that translates a function first */
+
+static inline uint8_t *ee_arena_end(const struct ee_instance *in) { return in->arena.base + in->arena_size; }
+
+static inline const uint8_t *ee_code(const struct ee_instance *in, uint32_t offset)
+{
+    return (const uint8_t *)in + offset;
+}
+
+static inline bool ee_is_imported(const struct ee_instance *in, uint32_t function)
+{
+    return function < in->module->imported_functions;
+}
+
+/* Index in its owner's index space. */
+static inline uint32_t ee_func_index(const struct ee_func *function)
+{
+    return (uint32_t)(function - function->owner->functions);
+}
+
+/* The reference value of function `index` of this instance's index space. */
+static inline struct ee_func *ee_reference(const struct ee_instance *in, uint32_t index)
+{
+    return ee_is_imported(in, index) ? in->references[index] : &in->functions[index];
+}
+
+/* memory.c */
+uint32_t ee_memory_grow(struct ee_instance *in, uint32_t pages);
+enum ee_trap ee_memory_copy(struct ee_instance *in, const uint64_t *operands);
+enum ee_trap ee_memory_fill(struct ee_instance *in, const uint64_t *operands);
+enum ee_trap ee_memory_init(struct ee_instance *in, const uint64_t *operands, uint32_t segment);
+
+/* table.c */
+enum ee_trap ee_table_get(struct ee_instance *in, uint64_t *operands, uint32_t table);
+enum ee_trap ee_table_set(struct ee_instance *in, const uint64_t *operands, uint32_t table);
+uint32_t ee_table_grow(struct ee_instance *in, const uint64_t *operands, uint32_t table);
+enum ee_trap ee_table_fill(struct ee_instance *in, const uint64_t *operands, uint32_t table);
+enum ee_trap ee_table_copy(struct ee_instance *in, const uint64_t *operands, uint32_t to, uint32_t from);
+enum ee_trap ee_table_init(struct ee_instance *in, const uint64_t *operands, uint32_t segment, uint32_t table);
+EE_MUST_CHECK bool ee_table_reserve(struct ee_table_cell *table, uint32_t size);
+
+/* constant.c: the constant expression in range, of valid code; its globals exist already. False: arena exhausted. */
+EE_MUST_CHECK bool ee_constant(struct ee_instance *in, struct ee_range range, uint64_t value[2]);
+/* The same for the expression at the reader; moves behind its `end`. */
+struct ee_reader;
+EE_MUST_CHECK bool ee_constant_item(struct ee_instance *in, struct ee_reader *r, uint64_t value[2]);
+
+/* Charges a bulk operation on `units` bytes or elements; false if the fuel does not suffice. */
+EE_MUST_CHECK bool ee_charge(struct ee_instance *in, uint64_t units);
+
+/* call.c */
+/* Calls a host function, or a function of another instance, for `in`: arguments at slots, then the results. */
+enum ee_trap ee_call_outside(struct ee_instance *in, struct ee_func *function, uint64_t *slots);
+/* Calls any function of this instance; slots as in ee_host_fn. Keeps the trap. */
+enum ee_trap ee_invoke(struct ee_instance *in, uint32_t index, const uint64_t *args, uint64_t *results);
+
+/* translate.c: makes function->code point to code. EE_TRAP_NONE, EE_TRAP_NO_MEMORY or EE_TRAP_STACK_EXHAUSTED. */
+enum ee_trap ee_translate(struct ee_instance *in, struct ee_func *function);
+/* Where in the module the instruction at `code` came from, by translating the function again without writing. */
+uint32_t ee_source_offset(struct ee_instance *in, struct ee_func *function, const uint8_t *code);
+
+/* link.c */
+EE_MUST_CHECK enum ee_status ee_link(struct ee_instance *in, const struct ee_config *config, struct ee_error *error);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The translator's output: a window of operations that may still change, and behind it the code.
+ *
+ * Leaving the window, the longest sequence of operations that the trie knows becomes one instruction. In a dry run
+ * positions advance the same way but nothing is written.
+ */
+#include "translate.h"
+
+#define EE_MAX_INSTRUCTION 256u /* bytes, of the longest superinstruction */
+
+static uint32_t operand_size(uint32_t kind)
+{
+    return kind == EE_OPERAND_16 ? 2 : kind == EE_OPERAND_64 ? 8 : 4;
+}
+
+static void put(struct ee_translator *t, uint64_t value, uint32_t size)
+{
+    if (!t->dry)
+        memcpy(t->code + t->position, &value, size);
+    t->position += size;
+}
+
+static int32_t distance(uint32_t operand, uint32_t target) { return (int32_t)(target - operand); }
+
+void ee_patch(struct ee_translator *t, uint32_t operand, uint32_t target)
+{
+    int32_t value = distance(operand, target);
+    if (!t->dry)
+        memcpy(t->code + operand, &value, 4);
+}
+
+/* Unresolved branch operands to one label form a list through the operands themselves. */
+void ee_patch_chain(struct ee_translator *t, uint32_t operand, uint32_t target)
+{
+    while (!t->dry && operand != EE_NO_INDEX) {
+        uint32_t next;
+        memcpy(&next, t->code + operand, 4);
+        ee_patch(t, operand, target);
+        operand = next;
+    }
+}
+
+void ee_write_label(struct ee_translator *t, uint64_t label)
+{
+    uint32_t value = EE_NO_INDEX;
+    if (label != EE_LABEL_PRIVATE) {
+        struct ee_block *block = ee_block_at(t, (uint32_t)label);
+        if (block->kind == EE_BLOCK_LOOP) {
+            value = (uint32_t)distance(t->position, block->label);
+        } else {
+            value = block->label;
+            block->label = t->position;
+        }
+    }
+    put(t, value, 4);
+}
+
+static struct ee_pending *pending(struct ee_translator *t, uint32_t index)
+{
+    return &t->window[(t->first + index) % EE_WINDOW];
+}
+
+/* Length of the longest known sequence at the window's front; its handler. */
+static uint32_t match(struct ee_translator *t, uint32_t *handler)
+{
+    uint32_t node = pending(t, 0)->operation, best = 1;
+    *handler = node;
+    for (uint32_t length = 1; length < t->count; length++) {
+        uint32_t operation = pending(t, length)->operation;
+        const struct ee_edge *edges = &ee_edges[ee_nodes[node].edges];
+        uint32_t low = 0, high = ee_nodes[node].edge_count;
+        while (low < high) {
+            uint32_t middle = (low + high) / 2;
+            if (edges[middle].operation < operation)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low == ee_nodes[node].edge_count || edges[low].operation != operation)
+            break;
+        node = edges[low].node;
+        if (ee_nodes[node].handler != EE_NO_HANDLER) {
+            best = length + 1;
+            *handler = ee_nodes[node].handler;
+        }
+    }
+    return best;
+}
+
+static void emit(struct ee_translator *t)
+{
+    if (t->full || t->room - t->position < EE_MAX_INSTRUCTION) {
+        t->full = true;
+        t->first = (t->first + t->count) % EE_WINDOW;
+        t->count = 0;
+        return;
+    }
+    uint32_t handler;
+    uint32_t length = match(t, &handler);
+    uint32_t begin = t->position;
+    put(t, (uint32_t)(int32_t)((const uint8_t *)(uintptr_t)ee_handlers[handler] - t->in->handler_base), 4);
+    for (uint32_t n = 0; n < length; n++) {
+        struct ee_pending *p = pending(t, 0);
+        uint32_t layout = ee_operand_layouts[p->operation];
+        for (uint32_t i = 0; i < p->count; i++, layout >>= 4) {
+            if ((layout & 15) == EE_OPERAND_LABEL)
+                ee_write_label(t, p->operands[i]);
+            else
+                put(t, p->operands[i], operand_size(layout & 15));
+        }
+        uint32_t end = t->position > begin ? t->position : begin + 1;
+        if (t->dry && t->found == EE_NO_INDEX && t->wanted >= begin && t->wanted < end)
+            t->found = p->source;
+        begin = t->position;
+        t->first = (t->first + 1) % EE_WINDOW;
+        t->count--;
+    }
+}
+
+uint32_t ee_push(struct ee_translator *t, uint16_t operation, uint8_t count, const uint64_t *operands)
+{
+    if (t->count == EE_WINDOW)
+        emit(t);
+    struct ee_pending *p = pending(t, t->count++);
+    p->operation = operation;
+    p->count = count;
+    p->source = t->source;
+    for (uint32_t i = 0; i < count; i++)
+        p->operands[i] = operands[i];
+    return t->serial++;
+}
+
+void ee_flush(struct ee_translator *t)
+{
+    while (t->count != 0)
+        emit(t);
+}
+
+bool ee_is_last(const struct ee_translator *t, uint32_t serial) { return t->count != 0 && serial + 1 == t->serial; }
+
+void ee_also_store(struct ee_translator *t, uint32_t slot)
+{
+    struct ee_pending *p = pending(t, t->count - 1);
+    p->operation++;
+    p->operands[p->count++] = EE_SLOT(slot);
+}

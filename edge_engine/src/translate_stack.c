@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The translator's picture of operand stack, locals and accumulators; what the parts mean stands in translate.h. */
+#include "translate.h"
+
+static bool is_local(const struct ee_translator *t, uint32_t slot) { return slot < t->local_slots; }
+
+static void alias(struct ee_translator *t, uint32_t slot, int change)
+{
+    if (is_local(t, slot)) {
+        struct ee_local *local = &t->locals[t->local_of_slot[slot]];
+        local->aliases = (uint16_t)(local->aliases + change);
+    }
+}
+
+static struct ee_entry *push_entry(struct ee_translator *t, uint8_t type, uint8_t place)
+{
+    struct ee_entry *e = &t->stack[t->height++];
+    *e = (struct ee_entry){.type = type, .place = place, .own = (uint16_t)t->next_slot};
+    t->next_slot += ee_valtype_slots(type);
+    return e;
+}
+
+void ee_push_const(struct ee_translator *t, uint8_t type, uint64_t value)
+{
+    push_entry(t, type, EE_AT_CONST)->value = value;
+}
+
+void ee_push_slot(struct ee_translator *t, uint8_t type, uint32_t slot)
+{
+    struct ee_entry *e = push_entry(t, type, EE_AT_SLOT);
+    e->slot = slot == EE_NO_SLOT ? e->own : (uint16_t)slot;
+    alias(t, e->slot, 1);
+}
+
+void ee_push_acc(struct ee_translator *t, uint8_t type, bool patchable)
+{
+    struct ee_accumulator *acc = &t->acc[ee_class(type)];
+    *acc = (struct ee_accumulator){.entry = t->height, .home = EE_NO_SLOT,
+                                   .producer = patchable ? t->serial - 1 : EE_NO_PRODUCER};
+    push_entry(t, type, EE_AT_ACC);
+}
+
+struct ee_entry ee_pop(struct ee_translator *t)
+{
+    struct ee_entry e = t->stack[--t->height];
+    t->next_slot = e.own;
+    if (t->settled > t->height)
+        t->settled = t->height;
+    if (e.place == EE_AT_SLOT)
+        alias(t, e.slot, -1);
+    if (e.place == EE_AT_ACC)
+        t->acc[ee_class(e.type)].entry = EE_NO_ENTRY;
+    return e;
+}
+
+/* A slot got a new value that did not come from an accumulator. */
+static void overwritten(struct ee_translator *t, uint32_t slot, uint32_t slots)
+{
+    for (uint32_t class = 0; class < EE_CLASSES; class++)
+        if (t->acc[class].home != EE_NO_SLOT && t->acc[class].home + 1u >= slot && t->acc[class].home < slot + slots)
+            t->acc[class].home = EE_NO_SLOT;
+}
+
+static void store_acc(struct ee_translator *t, uint8_t type, uint32_t slot)
+{
+    struct ee_accumulator *acc = &t->acc[ee_class(type)];
+    overwritten(t, slot, ee_valtype_slots(type));
+    if (acc->producer != EE_NO_PRODUCER && ee_is_last(t, acc->producer)) {
+        ee_also_store(t, slot);
+        acc->producer = EE_NO_PRODUCER;
+    } else if (type == EE_V128) {
+        EE_DO(t, EE_DO_store_v, EE_SLOT(slot));
+    } else if (ee_class(type) == EE_CLASS_FLOAT) {
+        EE_DO(t, EE_DO_store_f, EE_SLOT(slot));
+    } else {
+        EE_DO(t, EE_DO_store_a, EE_SLOT(slot));
+    }
+    acc->home = (uint16_t)slot;
+}
+
+void ee_spill(struct ee_translator *t, uint32_t class)
+{
+    struct ee_accumulator *acc = &t->acc[class];
+    if (acc->entry == EE_NO_ENTRY)
+        return;
+    struct ee_entry *e = &t->stack[acc->entry];
+    if (acc->home == EE_NO_SLOT)
+        store_acc(t, e->type, e->own);
+    e->place = EE_AT_SLOT;
+    e->slot = acc->home;
+    alias(t, e->slot, 1);
+    acc->entry = EE_NO_ENTRY;
+}
+
+void ee_forget_accumulators(struct ee_translator *t)
+{
+    for (uint32_t class = 0; class < EE_CLASSES; class++)
+        t->acc[class] = (struct ee_accumulator){EE_NO_ENTRY, EE_NO_PRODUCER, EE_NO_SLOT};
+}
+
+bool ee_in_acc(const struct ee_translator *t, const struct ee_entry *e)
+{
+    return e->place == EE_AT_ACC || (e->place == EE_AT_SLOT && t->acc[ee_class(e->type)].home == e->slot);
+}
+
+static void copy(struct ee_translator *t, uint8_t type, uint32_t from, uint32_t to)
+{
+    overwritten(t, to, ee_valtype_slots(type));
+    EE_DO(t, (uint16_t)(type == EE_V128 ? EE_DO_copy_v : EE_DO_copy), EE_SLOT(from), EE_SLOT(to));
+}
+
+static void load_const(struct ee_translator *t, const struct ee_entry *e)
+{
+    if (e->type == EE_V128) {
+        uint64_t bits[2];
+        memcpy(bits, t->module->bytes + e->value, 16);
+        EE_DO(t, EE_DO_const_v, bits[0], bits[1]);
+    } else if (e->type == EE_F64) {
+        EE_DO(t, EE_DO_const_f64, e->value);
+    } else if (e->type == EE_F32) {
+        EE_DO(t, EE_DO_const_f32, e->value);
+    } else if ((int64_t)e->value == (int32_t)e->value || e->type == EE_I32) {
+        EE_DO(t, EE_DO_const_a, e->value);
+    } else {
+        EE_DO(t, EE_DO_const64_a, e->value);
+    }
+}
+
+void ee_load_entry(struct ee_translator *t, const struct ee_entry *e)
+{
+    uint32_t class = ee_class(e->type);
+    if (ee_in_acc(t, e))
+        return;
+    ee_spill(t, class);
+    t->acc[class] = (struct ee_accumulator){EE_NO_ENTRY, EE_NO_PRODUCER, EE_NO_SLOT};
+    if (e->place == EE_AT_CONST) {
+        load_const(t, e);
+        return;
+    }
+    EE_DO(t, (uint16_t)(e->type == EE_V128 ? EE_DO_load_v : class == EE_CLASS_FLOAT ? EE_DO_load_f : EE_DO_load_a),
+          EE_SLOT(e->slot));
+    t->acc[class].home = e->slot;
+}
+
+void ee_store_entry(struct ee_translator *t, const struct ee_entry *e, uint32_t slot)
+{
+    if (e->place == EE_AT_ACC) {
+        store_acc(t, e->type, slot);
+    } else if (e->place == EE_AT_SLOT) {
+        if (e->slot != slot)
+            copy(t, e->type, e->slot, slot);
+    } else if (e->type == EE_V128) {
+        ee_spill(t, EE_CLASS_FLOAT);
+        ee_load_entry(t, e);
+        store_acc(t, e->type, slot);
+    } else {
+        overwritten(t, slot, 1);
+        bool is_short = (int64_t)e->value == (int32_t)e->value || e->type == EE_I32 || e->type == EE_F32;
+        EE_DO(t, (uint16_t)(is_short ? EE_DO_const_s : EE_DO_const64_s), e->value, EE_SLOT(slot));
+    }
+}
+
+void ee_settle(struct ee_translator *t, uint32_t index)
+{
+    struct ee_entry *e = &t->stack[index];
+    if (e->place == EE_AT_ACC) {
+        store_acc(t, e->type, e->own);
+        t->acc[ee_class(e->type)].entry = EE_NO_ENTRY;
+    } else if (e->place == EE_AT_SLOT) {
+        if (e->slot == e->own)
+            return;
+        copy(t, e->type, e->slot, e->own);
+        alias(t, e->slot, -1);
+    } else {
+        ee_store_entry(t, e, e->own);
+    }
+    e->place = EE_AT_SLOT;
+    e->slot = e->own;
+}
+
+void ee_settle_top(struct ee_translator *t, uint32_t count)
+{
+    for (uint32_t i = t->height - count; i < t->height; i++)
+        ee_settle(t, i);
+}
+
+/* Before control flow may meet again: constants stay as they are, nobody can change them. */
+void ee_settle_block(struct ee_translator *t)
+{
+    for (; t->settled < t->height; t->settled++)
+        if (t->stack[t->settled].place != EE_AT_CONST)
+            ee_settle(t, t->settled);
+}
+
+uint32_t ee_in_slot(struct ee_translator *t, struct ee_entry *e)
+{
+    if (e->place == EE_AT_ACC && t->acc[ee_class(e->type)].home != EE_NO_SLOT) {
+        e->slot = t->acc[ee_class(e->type)].home;
+    } else if (e->place != EE_AT_SLOT) {
+        ee_store_entry(t, e, e->own);
+        e->slot = e->own;
+    }
+    e->place = EE_AT_SLOT;
+    return e->slot;
+}
+
+void ee_local_get(struct ee_translator *t, uint32_t local)
+{
+    ee_push_slot(t, t->locals[local].type, t->locals[local].slot);
+}
+
+/* Entries that stand for the local's old value get slots of their own. */
+static void detach(struct ee_translator *t, struct ee_local *local)
+{
+    for (uint32_t i = t->height; local->aliases != 0 && i-- > 0;)
+        if (t->stack[i].place == EE_AT_SLOT && t->stack[i].slot == local->slot)
+            ee_settle(t, i);
+}
+
+void ee_local_set(struct ee_translator *t, uint32_t index, bool keep)
+{
+    struct ee_local *local = &t->locals[index];
+    struct ee_entry e = ee_pop(t);
+    uint32_t class = ee_class(e.type);
+    if (e.place != EE_AT_SLOT || e.slot != local->slot) {
+        detach(t, local);
+        ee_store_entry(t, &e, local->slot);
+    }
+    if (!keep)
+        return;
+    if (e.place == EE_AT_ACC) {
+        struct ee_accumulator kept = t->acc[class];
+        ee_push_acc(t, e.type, false);
+        t->acc[class].home = kept.home;
+    } else if (e.place == EE_AT_SLOT) {
+        ee_push_slot(t, e.type, e.slot);
+    } else {
+        ee_push_const(t, e.type, e.value);
+    }
+}
