@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tests of the WASI server without any kernel: a clock that the test moves, a log ring of its own, messages made by
+ * hand. Run as: server CASE [SEED COUNT]; exit code 0, or a line on stderr and 1. Built with sanitizers.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "output.h"
+#include "random.h"
+#include "slot.h"
+
+#define CHECK(condition)                                                                  \
+    do {                                                                                  \
+        if (!(condition)) {                                                               \
+            (void)fprintf(stderr, "line %d: %s does not hold\n", __LINE__, #condition);   \
+            exit(1);                                                                      \
+        }                                                                                 \
+    } while (0)
+
+static uint64_t now_ns = 1000, wake_ns[SB_SLOTS], realtime_offset_ns = 5000000;
+static struct sb_random random_state;
+static struct sb_log rings[SB_SLOTS];
+static struct sb_output outputs[SB_SLOTS];
+static struct sb_launch launches[SB_SLOTS];
+static uint8_t *io[SB_SLOTS];
+static struct sb_wasi_slot slots[SB_SLOTS];
+
+static uint64_t monotonic(void *context)
+{
+    (void)context;
+    return now_ns;
+}
+
+static uint64_t realtime(void *context)
+{
+    (void)context;
+    return now_ns + realtime_offset_ns;
+}
+
+static void random_bytes(void *context, uint8_t *out, uint32_t size)
+{
+    (void)context;
+    sb_random_bytes(&random_state, out, size);
+}
+
+static uint32_t output(void *context, uint32_t slot, enum sb_log_stream stream, const uint8_t *bytes, uint32_t size)
+{
+    (void)context;
+    return sb_output_write(&outputs[slot], stream, bytes, size);
+}
+
+static bool output_wake(void *context, uint32_t slot)
+{
+    (void)context;
+    return sb_output_wait(&outputs[slot]);
+}
+
+static uint32_t input(void *context, uint32_t slot, uint8_t *bytes, uint32_t size)
+{
+    (void)context;
+    (void)slot;
+    (void)bytes;
+    (void)size;
+    return 0;
+}
+
+static void wake_at(void *context, uint32_t slot, uint64_t monotonic_ns)
+{
+    (void)context;
+    wake_ns[slot] = monotonic_ns;
+}
+
+static const struct sb_wasi_host host = {
+    .monotonic_ns = monotonic,
+    .realtime_ns = realtime,
+    .resolution_ns = 16,
+    .random = random_bytes,
+    .output = output,
+    .output_wake = output_wake,
+    .input = input,
+    .wake_at = wake_at,
+};
+
+static void set_up(void)
+{
+    static const char text[] = "name\0first\0K=V";
+    for (uint32_t s = 0; s < SB_SLOTS; s++) {
+        launches[s].generation = 1;
+        launches[s].argc = 2;
+        launches[s].envc = 1;
+        launches[s].text_size = sizeof text;
+        memcpy(launches[s].text, text, sizeof text);
+        io[s] = malloc(SB_IO_SIZE); /* on the heap, so that the sanitizer sees its ends */
+        CHECK(io[s] != NULL);
+        memset(io[s], 0, SB_IO_SIZE);
+        outputs[s] = (struct sb_output){&rings[s], 0};
+        wake_ns[s] = UINT64_MAX;
+        sb_wasi_slot_init(&slots[s], s, &host, io[s], &launches[s]);
+    }
+}
+
+static struct sb_message call(uint32_t label, uint32_t count, const uint64_t *words)
+{
+    struct sb_message message = {.label = label, .count = count};
+    for (uint32_t i = 0; i < count && i < SB_MESSAGE_WORDS; i++) {
+        message.words[i] = words[i];
+    }
+    sb_wasi_serve(&slots[0], &message);
+    CHECK(message.count >= 1 && message.count <= SB_MESSAGE_WORDS);
+    return message;
+}
+
+#define CALL(label, ...) call(label, sizeof((uint64_t[]){__VA_ARGS__}) / 8, (uint64_t[]){__VA_ARGS__})
+#define CALL0(label) call(label, 0, NULL)
+
+static uint64_t state;
+
+static uint64_t draw(void)
+{
+    state ^= state << 13; /* xorshift64 */
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static uint64_t draw_word(void)
+{
+    static const uint64_t edges[] = {0, 1, 2, 3, 48, 65535, 65536, 65537, 0x7fffffff, 0x80000000u, 0xffffffffu, 0x100000000, UINT64_MAX};
+    uint64_t kind = draw() % 4;
+    return kind == 0 ? draw() : kind == 1 ? draw() % 64 : kind == 2 ? draw() % 70000 : edges[draw() % (sizeof edges / 8)];
+}
+
+/* Whatever an engine sends: an answer every time, the other slot is as it was, the rings stay whole. */
+static void hostile(uint64_t seed, uint64_t count)
+{
+    state = seed | 1;
+    struct sb_wasi_slot *before = malloc(sizeof *before);
+    CHECK(before != NULL);
+    (void)CALL0(SB_WASI_SCHED_YIELD);
+    struct sb_message other = {.label = SB_WASI_SCHED_YIELD};
+    sb_wasi_serve(&slots[1], &other);
+    memcpy(before, &slots[1], sizeof *before);
+    for (uint64_t round = 0; round < count; round++) {
+        struct sb_message message = {
+            .label = draw() % 8 == 0 ? draw() : SB_WASI_LABEL_BASE + draw() % (SB_WASI_CALLS + 2),
+            .count = (uint32_t)(draw() % 4 == 0 ? draw() % 128 : draw() % 10),
+        };
+        for (uint32_t i = 0; i < SB_MESSAGE_WORDS; i++) {
+            message.words[i] = draw_word();
+        }
+        for (int i = 0; i < 256; i++) {
+            io[0][i] = (uint8_t)draw();
+        }
+        if (draw() % 64 == 0) {
+            launches[0].generation++;
+        }
+        now_ns += draw() % 1000000;
+        sb_wasi_serve(&slots[0], &message);
+        CHECK(message.label == 0);
+        CHECK(message.count >= 1 && message.count <= SB_MESSAGE_WORDS);
+        CHECK(message.words[0] <= SB_E_NOTCAPABLE || message.words[0] == SB_PENDING);
+        CHECK(outputs[0].head - rings[0].tail <= SB_LOG_DATA_SIZE);
+        if (draw() % 16 == 0) {
+            rings[0].tail = rings[0].head;
+        }
+    }
+    CHECK(memcmp(before, &slots[1], sizeof *before) == 0);
+    CHECK(rings[1].head == 0);
+    CHECK(slots[0].counters.calls == count + 1);
+    CHECK(slots[0].counters.refused > count / 8);
+    free(before);
+}
+
+/* Messages that are wrong in one way each are refused and counted. */
+static void refused(void)
+{
+    CHECK(CALL0(SB_WASI_LABEL_BASE - 1).words[0] == SB_E_INVAL);
+    CHECK(CALL0(SB_WASI_LABEL_BASE + SB_WASI_CALLS).words[0] == SB_E_INVAL);
+    CHECK(CALL0(SB_WASI_FD_CLOSE).words[0] == SB_E_INVAL);                            /* too few words */
+    CHECK(CALL(SB_WASI_FD_CLOSE, 1, 1).words[0] == SB_E_INVAL);                       /* too many */
+    CHECK(CALL(SB_WASI_FD_CLOSE, UINT64_C(1) << 32).words[0] == SB_E_INVAL);          /* not an i32 */
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, SB_IO_SIZE + 1).words[0] == SB_E_INVAL);          /* more than the buffer */
+    CHECK(CALL(SB_WASI_RANDOM_GET, SB_IO_SIZE + 1).words[0] == SB_E_INVAL);
+    CHECK(slots[0].counters.refused == 7);
+    CHECK(CALL(SB_WASI_FD_SYNC, 1).words[0] == SB_E_NOSYS || CALL(SB_WASI_FD_SYNC, 1).words[0] != SB_E_SUCCESS);
+    CHECK(CALL0(SB_WASI_SCHED_YIELD).words[0] == SB_E_SUCCESS);
+    CHECK(slots[0].counters.refused == 7);
+}
+
+static void put_subscription(uint32_t at, uint64_t userdata, uint8_t tag, uint32_t id, uint64_t timeout, uint16_t flags)
+{
+    uint8_t *to = io[0] + at * 48;
+    memset(to, 0, 48);
+    memcpy(to, &userdata, 8);
+    to[8] = tag;
+    memcpy(to + 16, &id, 4);
+    memcpy(to + 24, &timeout, 8);
+    memcpy(to + 40, &flags, 2);
+}
+
+static uint64_t event_userdata(uint32_t at)
+{
+    uint64_t userdata;
+    memcpy(&userdata, io[0] + at * 32, 8);
+    return userdata;
+}
+
+static uint16_t event_error(uint32_t at)
+{
+    uint16_t error;
+    memcpy(&error, io[0] + at * 32 + 8, 2);
+    return error;
+}
+
+static void poll_clocks(void)
+{
+    put_subscription(0, 7, 0, 1, 500, 0);
+    put_subscription(1, 8, 0, 1, 300, 0);
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 96, 64).words[0] == SB_PENDING);
+    CHECK(wake_ns[0] == 1300);
+    now_ns = 1200; /* woken for another reason: the start counts, not this call */
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 96, 64).words[0] == SB_PENDING);
+    CHECK(wake_ns[0] == 1300);
+    now_ns = 1300;
+    struct sb_message answer = CALL(SB_WASI_POLL_ONEOFF, 96, 64);
+    CHECK(answer.words[0] == SB_E_SUCCESS && answer.count == 3);
+    CHECK(answer.words[1] == 32 && answer.words[2] == 1);
+    CHECK(event_userdata(0) == 8 && event_error(0) == SB_E_SUCCESS && io[0][10] == 0);
+
+    put_subscription(0, 9, 0, 0, now_ns + realtime_offset_ns + 50, 1); /* absolute, real time */
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 48, 32).words[0] == SB_PENDING);
+    CHECK(wake_ns[0] == now_ns + 50);
+    now_ns += 50;
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 48, 32).words[0] == SB_E_SUCCESS);
+
+    put_subscription(0, 10, 0, 1, 1, 1); /* long past */
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 48, 32).words[0] == SB_E_SUCCESS);
+    put_subscription(0, 11, 0, 1, UINT64_MAX, 0); /* never, and no overflow */
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 48, 32).words[0] == SB_PENDING);
+    CHECK(wake_ns[0] == UINT64_MAX - 1);
+}
+
+static void poll_mixed(void)
+{
+    put_subscription(0, 1, 0, 1, 1000000, 0);
+    put_subscription(1, 2, 2, 1, 0, 0);  /* standard output can be written */
+    put_subscription(2, 3, 1, 9, 0, 0);  /* no such descriptor */
+    put_subscription(3, 4, 1, 1, 0, 0);  /* standard output can't be read */
+    put_subscription(4, 5, 0, 77, 0, 0); /* no such clock */
+    put_subscription(5, 6, 9, 0, 0, 0);  /* no such kind */
+    struct sb_message answer = CALL(SB_WASI_POLL_ONEOFF, 6 * 48, 6 * 32);
+    CHECK(answer.words[0] == SB_E_SUCCESS && answer.words[2] == 5);
+    CHECK(event_userdata(0) == 2 && event_error(0) == SB_E_SUCCESS);
+    CHECK(event_userdata(1) == 3 && event_error(1) == SB_E_BADF);
+    CHECK(event_userdata(2) == 4 && event_error(2) == SB_E_NOTCAPABLE);
+    CHECK(event_userdata(3) == 5 && event_error(3) == SB_E_INVAL);
+    CHECK(event_userdata(4) == 6 && event_error(4) == SB_E_INVAL);
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 0, 0).words[0] == SB_E_INVAL);
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 47, 32).words[0] == SB_E_INVAL);
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 96, 32).words[0] == SB_E_INVAL);
+}
+
+static void arguments(void)
+{
+    struct sb_message answer = CALL0(SB_WASI_ARGS_SIZES_GET);
+    CHECK(answer.words[0] == 0 && answer.words[1] == 2 && answer.words[2] == 11);
+    answer = CALL0(SB_WASI_ARGS_GET);
+    CHECK(answer.words[1] == 2 && answer.words[2] == 11 && memcmp(io[0], "name\0first", 11) == 0);
+    answer = CALL0(SB_WASI_ENVIRON_GET);
+    CHECK(answer.words[1] == 1 && answer.words[2] == 4 && memcmp(io[0], "K=V", 4) == 0);
+
+    launches[0].envc = 2; /* one more than there are: nothing is believed */
+    launches[0].generation++;
+    answer = CALL0(SB_WASI_ARGS_SIZES_GET);
+    CHECK(answer.words[0] == 0 && answer.words[1] == 0 && answer.words[2] == 0);
+    launches[0].envc = 0;
+    launches[0].text_size = sizeof launches[0].text + 1;
+    launches[0].generation++;
+    CHECK(CALL0(SB_WASI_ARGS_SIZES_GET).words[1] == 0);
+}
+
+/* A new start has its descriptors again, whatever the last one closed. */
+static void restart(void)
+{
+    CHECK(CALL(SB_WASI_FD_CLOSE, 1).words[0] == SB_E_SUCCESS);
+    CHECK(CALL(SB_WASI_FD_CLOSE, 1).words[0] == SB_E_BADF);
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, 1).words[0] == SB_E_BADF);
+    launches[0].generation++;
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, 1).words[0] == SB_E_SUCCESS);
+    CHECK(CALL(SB_WASI_PROC_EXIT, 7).words[0] == SB_E_SUCCESS);
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, 1).words[0] == SB_E_BADF);
+}
+
+static void expect_record(uint32_t *at, uint8_t stream, const char *payload, bool ends_line)
+{
+    uint32_t place = *at & (SB_LOG_DATA_SIZE - 1);
+    struct sb_log_record header;
+    memcpy(&header, rings[0].data + place, sizeof header);
+    CHECK(header.stream == stream && header.size == strlen(payload) && header.ends_line == ends_line);
+    for (uint32_t i = 0; i < header.size; i++) {
+        CHECK(rings[0].data[(*at + 4 + i) & (SB_LOG_DATA_SIZE - 1)] == (uint8_t)payload[i]);
+    }
+    *at += 4 + ((header.size + 3u) & ~3u);
+}
+
+static void write_lines(void)
+{
+    uint32_t at = 0;
+    for (int round = 0; round < 5000; round++) { /* three times around the ring */
+        memcpy(io[0], "one\n\ntail of a line", 19);
+        struct sb_message answer = CALL(SB_WASI_FD_WRITE, 2, 19);
+        CHECK(answer.words[0] == SB_E_SUCCESS && answer.words[1] == 19);
+        expect_record(&at, SB_LOG_STDERR, "one", true);
+        expect_record(&at, SB_LOG_STDERR, "", true);
+        expect_record(&at, SB_LOG_STDERR, "tail of a line", false);
+        CHECK(at == rings[0].head);
+        rings[0].tail = at;
+    }
+    CHECK(at > 2 * SB_LOG_DATA_SIZE);
+}
+
+static void full_log(void)
+{
+    memset(io[0], 'x', SB_IO_SIZE);
+    struct sb_message answer = CALL(SB_WASI_FD_WRITE, 1, SB_IO_SIZE);
+    CHECK(answer.words[0] == SB_E_SUCCESS);
+    CHECK(answer.words[1] == 63 * SB_LOG_MAX_RECORD); /* 63 records of 1028 bytes fit into 65536 */
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, SB_IO_SIZE).words[0] == SB_PENDING);
+    CHECK(rings[0].waiting == 1);
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, SB_IO_SIZE).words[0] == SB_PENDING);
+    rings[0].tail += 4 + SB_LOG_MAX_RECORD;
+    answer = CALL(SB_WASI_FD_WRITE, 1, SB_IO_SIZE);
+    CHECK(answer.words[0] == SB_E_SUCCESS && answer.words[1] == SB_LOG_MAX_RECORD);
+    rings[0].tail = rings[0].head + 4; /* a reader that lies is a full ring, not a crash */
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, 1).words[0] == SB_PENDING);
+}
+
+/* RFC 8439, appendix A.1, test vector 2: zero key, counter 1, and the erased key after it. */
+static void chacha(void)
+{
+    static const uint8_t expected[64] = {
+        0x9f, 0x07, 0xe7, 0xbe, 0x55, 0x51, 0x38, 0x7a, 0x98, 0xba, 0x97, 0x7c, 0x73, 0x2d, 0x08, 0x0d,
+        0xcb, 0x0f, 0x29, 0xa0, 0x48, 0xe3, 0x65, 0x69, 0x12, 0xc6, 0x53, 0x3e, 0x32, 0xee, 0x7a, 0xed,
+        0x29, 0xb7, 0x21, 0x76, 0x9c, 0xe6, 0x4e, 0x43, 0xd5, 0x71, 0x33, 0xb0, 0x74, 0xd8, 0x39, 0xd5,
+        0x31, 0xed, 0x1f, 0x28, 0x51, 0x0a, 0xfb, 0x45, 0xac, 0xe1, 0x0a, 0x1f, 0x4b, 0x79, 0x4d, 0x6f};
+    static const uint8_t key_after[4] = {0x76, 0xb8, 0xe0, 0xad}; /* vector 1 begins so */
+    struct sb_random random = {{0}};
+    uint8_t out[64], again[64];
+    sb_random_bytes(&random, out, sizeof out);
+    CHECK(memcmp(out, expected, sizeof out) == 0);
+    CHECK(memcmp(random.key, key_after, sizeof key_after) == 0);
+    sb_random_bytes(&random, again, sizeof again);
+    CHECK(memcmp(out, again, sizeof out) != 0);
+    struct sb_random seeded = {{0}};
+    uint8_t seed[32] = {1};
+    sb_random_seed(&seeded, seed);
+    sb_random_bytes(&seeded, again, sizeof again);
+    CHECK(memcmp(out, again, sizeof out) != 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } cases[] = {
+        {"refused", refused},         {"poll_clocks", poll_clocks}, {"poll_mixed", poll_mixed}, {"arguments", arguments},
+        {"restart", restart},         {"write_lines", write_lines}, {"full_log", full_log},     {"chacha", chacha},
+    };
+    CHECK(argc >= 2);
+    set_up();
+    if (strcmp(argv[1], "hostile") == 0) {
+        CHECK(argc == 4);
+        hostile(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (strcmp(argv[1], cases[i].name) == 0) {
+            cases[i].run();
+            return 0;
+        }
+    }
+    (void)fprintf(stderr, "no case %s\n", argv[1]);
+    return 1;
+}
