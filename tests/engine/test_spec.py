@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The specification's own scripts, one test each, on the plain build; all again under sanitizers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge_engine.build import build_host, sanitizer_preload
+from edge_engine.zig import ROOT, ToolError
+from tests.engine.spec import run_script
+from tests.engine.wast import complete_table_indices, missing_tools, spec_tests_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FOLDERS = ("core", "simd")
+SANITIZED_TIMEOUT_S = 900
+
+
+def _scripts() -> list[Path]:
+    folder = spec_tests_folder()
+    return [] if folder is None else [script for name in FOLDERS for script in sorted((folder / name).glob("*.wast"))]
+
+
+def _why_not() -> str | None:
+    if spec_tests_folder() is None:
+        return "the specification's test scripts are not here (set WASEL_SPEC_TESTS to a folder with core/ and simd/)"
+    return missing_tools()
+
+
+def _expected(script: str) -> dict[int, str]:
+    rows: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / "expected_failures.toml").read_text())[
+        "failure"
+    ]
+    return {row["line"]: row["found"] for row in rows if row["script"] == script}
+
+
+def _unexpected(script: str, failures: Iterable[tuple[int, str]]) -> list[str]:
+    """Failures that no row expects, and rows that no failure meets."""
+    expected = _expected(script)
+    problems = []
+    for line, text in failures:
+        found = expected.pop(line, None)
+        if found is None or found not in text:
+            problems.append(f"{script}.wast:{line}: {text}")
+    return problems + [f"{script}.wast:{line}: expected to fail, but passes" for line in expected]
+
+
+SCRIPTS = _scripts()
+needs_scripts = pytest.mark.skipif(_why_not() is not None, reason=str(_why_not()))
+
+
+@needs_scripts
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_script(script: Path, record_property: Any) -> None:
+    report = run_script(script)
+    record_property("assertions", (report.passed, len(report.failures), report.skipped))
+    problems = _unexpected(script.stem, report.failures)
+    assert not problems, f"{len(problems)} of {report.passed + len(report.failures)}:\n" + "\n".join(problems[:20])
+    assert report.passed + report.skipped > 0
+
+
+@needs_scripts
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_scripts_under_sanitizers(folder: str) -> None:
+    try:
+        library = build_host(sanitize=True).library
+        preload = sanitizer_preload()
+    except ToolError as problem:
+        if "gcc" in problem.command[0]:
+            pytest.skip(f"no sanitizer run time: {problem.log}")
+        raise
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.engine.spec", *(str(path) for path in SCRIPTS if path.parent.name == folder)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "WASEL_ENGINE_LIBRARY": str(library),
+            "LD_PRELOAD": preload,
+            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allow_user_segv_handler=1:use_sigaltstack=0",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=SANITIZED_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    problems: list[str] = []
+    for script, report in json.loads(done.stdout).items():
+        problems += _unexpected(script, [(line, text) for line, text in report["failures"]])
+    assert not problems, "\n".join(problems[:20])
+
+
+def test_table_indices_are_completed_only_where_left_out() -> None:
+    text = (
+        "(table.get (i32.const 0)) (table.size) table.set $t ;; table.get\n"
+        '(table.grow 1 (x)) "table.fill )" (; table.get ;)'
+    )
+    assert complete_table_indices(text) == (
+        "(table.get 0 (i32.const 0)) (table.size 0) table.set $t ;; table.get\n"
+        '(table.grow 1 (x)) "table.fill )" (; table.get ;)'
+    )
