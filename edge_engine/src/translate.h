@@ -117,7 +117,7 @@ static inline uint32_t ee_class(uint8_t type)
 
 /* translate_emit.c */
 /* Appends an operation; slots are given as slot numbers. Returns its serial number. */
-uint32_t ee_push(struct ee_translator *t, uint16_t operation, uint8_t count, const uint64_t *operands);
+uint32_t ee_append(struct ee_translator *t, uint16_t operation, uint8_t count, const uint64_t *operands);
 void ee_flush(struct ee_translator *t);
 /* May the operation with this number still be changed? */
 bool ee_is_last(const struct ee_translator *t, uint32_t serial);
@@ -127,15 +127,15 @@ void ee_patch(struct ee_translator *t, uint32_t operand, uint32_t target);
 void ee_patch_chain(struct ee_translator *t, uint32_t operand, uint32_t target);
 void ee_write_label(struct ee_translator *t, uint64_t label);
 #define EE_SLOT(n) ((uint64_t)(n) * 8)
-#define EE_DO0(t, op) ee_push((t), (op), 0, NULL)
+#define EE_DO0(t, op) ee_append((t), (op), 0, NULL)
 #define EE_DO(t, op, ...) \
-    ee_push((t), (op), (uint8_t)(sizeof((uint64_t[]){__VA_ARGS__}) / 8), (uint64_t[]){__VA_ARGS__})
+    ee_append((t), (op), (uint8_t)(sizeof((uint64_t[]){__VA_ARGS__}) / 8), (uint64_t[]){__VA_ARGS__})
 
 /* Branch operands: the number of a block, or EE_LABEL_PRIVATE (patched by whoever pushed it, right after ee_flush). */
 #define EE_LABEL_PRIVATE UINT64_MAX
 
 /* translate_stack.c */
-struct ee_entry ee_pop(struct ee_translator *t);
+struct ee_entry ee_take(struct ee_translator *t);
 void ee_push_const(struct ee_translator *t, uint8_t type, uint64_t value);
 void ee_push_slot(struct ee_translator *t, uint8_t type, uint32_t slot); /* EE_NO_SLOT: its own */
 /* The result of the operation just pushed; patchable if it has a twin that stores. */

@@ -15,7 +15,7 @@ static uint32_t arguments(struct ee_translator *t, const struct ee_functype *typ
 {
     ee_settle_top(t, type->param_count);
     for (uint32_t i = 0; i < type->param_count; i++)
-        ee_pop(t);
+        ee_take(t);
     return t->next_slot;
 }
 
@@ -51,7 +51,7 @@ static void call(struct ee_translator *t, uint32_t index)
 static void call_indirect(struct ee_translator *t)
 {
     const struct ee_functype *type = &t->module->types[t->instruction.index];
-    struct ee_entry index = ee_pop(t);
+    struct ee_entry index = ee_take(t);
     uint32_t table = t->instruction.index2;
     if (index.place == EE_AT_CONST)
         ee_in_slot(t, &index);
@@ -80,7 +80,7 @@ static void return_call(struct ee_translator *t, uint32_t index)
 static void return_call_indirect(struct ee_translator *t)
 {
     const struct ee_functype *type = &t->module->types[t->instruction.index];
-    struct ee_entry index = ee_pop(t);
+    struct ee_entry index = ee_take(t);
     if (index.place == EE_AT_CONST)
         ee_in_slot(t, &index);
     uint32_t base = arguments(t, type);

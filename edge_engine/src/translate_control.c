@@ -65,7 +65,7 @@ bool ee_open_block(struct ee_translator *t, uint8_t kind, struct ee_block_type t
 static void restart_stack(struct ee_translator *t, const struct ee_block *block, const uint8_t *types, uint32_t count)
 {
     while (t->height > block->height)
-        ee_pop(t);
+        ee_take(t);
     t->next_slot = block->base;
     for (uint32_t i = 0; i < count; i++)
         ee_push_slot(t, types[i], EE_NO_SLOT);
@@ -167,7 +167,7 @@ static void conditional(struct ee_translator *t, struct ee_entry *condition, boo
 static void br_if(struct ee_translator *t, uint32_t number)
 {
     struct ee_block *block = ee_block_at(t, number);
-    struct ee_entry condition = ee_pop(t);
+    struct ee_entry condition = ee_take(t);
     ee_settle_top(t, arity(block));
     if (is_direct(t, block)) {
         block->is_target = true;
@@ -195,7 +195,7 @@ static void br_if(struct ee_translator *t, uint32_t number)
 static void br_table(struct ee_translator *t)
 {
     uint32_t count = t->instruction.index;
-    struct ee_entry index = ee_pop(t);
+    struct ee_entry index = ee_take(t);
     struct ee_reader labels = {.p = t->instruction.bytes, .end = t->reader.end};
     uint32_t depth;
     for (uint32_t i = 0; i <= count; i++)
@@ -254,7 +254,7 @@ bool ee_translate_control(struct ee_translator *t)
         return true;
     case EE_OP_IF:
         type = ee_block_type(t->module, i);
-        condition = ee_pop(t);
+        condition = ee_take(t);
         ee_settle_block(t);
         ee_settle_top(t, type.param_count);
         conditional(t, &condition, false, EE_LABEL_PRIVATE);

@@ -118,7 +118,7 @@ static void emit(struct ee_translator *t)
     }
 }
 
-uint32_t ee_push(struct ee_translator *t, uint16_t operation, uint8_t count, const uint64_t *operands)
+uint32_t ee_append(struct ee_translator *t, uint16_t operation, uint8_t count, const uint64_t *operands)
 {
     if (t->count == EE_WINDOW)
         emit(t);

@@ -40,7 +40,7 @@ void ee_push_acc(struct ee_translator *t, uint8_t type, bool patchable)
     push_entry(t, type, EE_AT_ACC);
 }
 
-struct ee_entry ee_pop(struct ee_translator *t)
+struct ee_entry ee_take(struct ee_translator *t)
 {
     struct ee_entry e = t->stack[--t->height];
     t->next_slot = e.own;
@@ -220,7 +220,7 @@ static void detach(struct ee_translator *t, struct ee_local *local)
 void ee_local_set(struct ee_translator *t, uint32_t index, bool keep)
 {
     struct ee_local *local = &t->locals[index];
-    struct ee_entry e = ee_pop(t);
+    struct ee_entry e = ee_take(t);
     uint32_t class = ee_class(e.type);
     if (e.place != EE_AT_SLOT || e.slot != local->slot) {
         detach(t, local);

@@ -50,13 +50,13 @@ static uint8_t result_type(const struct ee_op_info *info)
 /* Pushes `first + 2 * sources` and makes its result the top of the stack. */
 static void produce(struct ee_translator *t, uint32_t operation, const struct form *form, uint8_t type)
 {
-    ee_push(t, (uint16_t)operation, form->count, form->operands);
+    ee_append(t, (uint16_t)operation, form->count, form->operands);
     ee_push_acc(t, type, true);
 }
 
 static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
-    struct ee_entry b = ee_pop(t), a = ee_pop(t);
+    struct ee_entry b = ee_take(t), a = ee_take(t);
     struct form form = {.count = 0};
     uint32_t sources;
     if (a.place == EE_AT_CONST && shape->commutative && b.place != EE_AT_CONST) {
@@ -104,7 +104,7 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
 
 static void unary(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
-    struct ee_entry a = ee_pop(t);
+    struct ee_entry a = ee_take(t);
     struct form form = {.count = 0};
     ee_spill(t, ee_class(result));
     if (a.place == EE_AT_CONST)
@@ -116,7 +116,7 @@ static void unary(struct ee_translator *t, const struct ee_shape *shape, uint8_t
 
 static void load(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
-    struct ee_entry a = ee_pop(t);
+    struct ee_entry a = ee_take(t);
     struct form form = {.count = 0};
     uint32_t sources = 1;
     ee_spill(t, ee_class(result));
@@ -133,7 +133,7 @@ static void load(struct ee_translator *t, const struct ee_shape *shape, uint8_t 
 
 static void store(struct ee_translator *t, const struct ee_shape *shape, uint8_t type)
 {
-    struct ee_entry v = ee_pop(t), a = ee_pop(t);
+    struct ee_entry v = ee_take(t), a = ee_take(t);
     struct form form = {.count = 0};
     uint32_t sources;
     bool both = ee_class(type) == EE_CLASS_FLOAT; /* address and value have accumulators of their own */
@@ -170,12 +170,12 @@ static void store(struct ee_translator *t, const struct ee_shape *shape, uint8_t
             add_operand(&form, v.place == EE_AT_CONST ? v.value : EE_SLOT(v.slot));
     }
     add_operand(&form, t->instruction.value);
-    ee_push(t, (uint16_t)(shape->first + sources), form.count, form.operands);
+    ee_append(t, (uint16_t)(shape->first + sources), form.count, form.operands);
 }
 
 static void select_value(struct ee_translator *t)
 {
-    struct ee_entry c = ee_pop(t), b = ee_pop(t), a = ee_pop(t);
+    struct ee_entry c = ee_take(t), b = ee_take(t), a = ee_take(t);
     uint32_t first = a.type == EE_V128                     ? EE_DO_select_v_s_a
                      : ee_class(a.type) == EE_CLASS_FLOAT ? EE_DO_select_f_s_a
                                                           : EE_DO_select_a_s_a;
@@ -209,7 +209,7 @@ static void global(struct ee_translator *t, bool set)
     uint32_t cell = cell_offset(t, imported ? (const void *)&t->in->globals[index] : (const void *)t->in->globals[index]);
     uint32_t first = (imported ? EE_DO_import_get_a : EE_DO_global_get_a) + kind;
     if (set) {
-        struct ee_entry e = ee_pop(t);
+        struct ee_entry e = ee_take(t);
         ee_load_entry(t, &e);
         EE_DO(t, (uint16_t)(first + 2), cell);
         return;
@@ -225,7 +225,7 @@ static void bulk(struct ee_translator *t, uint16_t operation, uint32_t count, ui
 {
     ee_settle_top(t, count);
     for (uint32_t i = 0; i < count; i++)
-        ee_pop(t);
+        ee_take(t);
     ee_spill(t, EE_CLASS_INT);
     uint64_t all[3];
     uint8_t n = 0;
@@ -235,7 +235,7 @@ static void bulk(struct ee_translator *t, uint16_t operation, uint32_t count, ui
         all[n++] = a;
     if (operands > 1)
         all[n++] = b;
-    ee_push(t, operation, n, all);
+    ee_append(t, operation, n, all);
     if (result != 0) {
         ee_push_acc(t, result, false);
     } else if (count != 0) {
@@ -323,7 +323,7 @@ bool ee_translate_value(struct ee_translator *t)
     case EE_OP_NOP:
         return true;
     case EE_OP_DROP:
-        ee_pop(t);
+        ee_take(t);
         return true;
     case EE_OP_SELECT:
     case EE_OP_SELECT_T:
