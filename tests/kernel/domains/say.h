@@ -3,6 +3,7 @@
 #pragma once
 
 #include <microkit.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 extern uintptr_t uart_base;
