@@ -35,6 +35,7 @@ from agent.pull import WINDOW, Puller
 from agent.reconcile import (
     Activate,
     Fail,
+    Halt,
     Observed,
     ObservedSlot,
     Pull,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from agent.link.modules import StatusAnswer
+    from agent.link.modules import SlotStatus, StatusAnswer
 
 __all__ = ["Agent", "AgentConfig"]
 
@@ -64,6 +65,8 @@ SAVE_INTERVAL_S = 2.0
 RECONNECT_S = (0.1, 3.0)
 IDLE_POLL_S = 0.5
 PULL_ATTEMPTS = 3
+NO_SPACE = (1, 9)
+"""Group and code of an upload that does not fit beside the active module (docs/PROTOCOL.md)."""
 ROUNDS = 8
 """Plans in a row for one desired state."""
 
@@ -100,6 +103,8 @@ class Agent:
         self._pull_locks: dict[bytes, asyncio.Lock] = {}
         self._uploading = asyncio.Lock()
         self._last_note = ""
+        self._restarted = False
+        """The device printed its banner and has not been looked at since."""
         self._saved_s = 0.0
 
     async def run(self) -> None:
@@ -225,7 +230,8 @@ class Agent:
 
     def _console(self, line: str) -> None:
         if line.startswith("wasel: ready"):
-            self._poll_now.set()  # the device restarted: look at once
+            self._restarted = True
+            self._poll_now.set()
 
     async def _greet(self, device: Device, status: StatusAnswer) -> None:
         """Give a device that just booted what it cannot have by itself."""
@@ -239,11 +245,13 @@ class Agent:
 
     async def _poll(self, device: Device) -> None:
         pace = Pace(most_s=IDLE_POLL_S)
-        before: tuple[object, ...] = ()
+        before: tuple[SlotStatus, ...] = ()
         while True:
             status = await device.status()
-            if status.random == "unseeded":
+            emptied = any(was.digest and not now.digest for was, now in zip(before, status.slots, strict=False))
+            if status.random == "unseeded" or self._restarted or emptied:
                 self._note(f"{self._config.device} restarted")
+                self._restarted = False
                 await self._greet(device, status)
                 self._failed.clear()
                 self._dirty.set()
@@ -368,6 +376,8 @@ class Agent:
                 await self._push(device, slot, digest)
             case Activate(_, digest):
                 await device.set_pending(digest)
+            case Halt(slot):
+                await device.stop(slot)
             case Start(slot, record):
                 await self._start(device, slot, record)
             case Stop(slot):
@@ -391,8 +401,20 @@ class Agent:
         data = await asyncio.to_thread(self._cache.read, digest)
         if data is None:
             return  # damaged on disk and dropped: the next round pulls it again
+
+        def moved(offset: int) -> None:
+            self._moved(slot, digest, offset, len(data), "push")
+
         async with self._uploading:
-            await device.upload(slot, data, lambda offset: self._moved(slot, digest, offset, len(data), "push"))
+            try:
+                await device.upload(slot, data, moved)
+            except DeviceError as error:
+                if (error.group, error.code) != NO_SPACE:
+                    raise
+                self._note(f"slot {slot}: no room for both modules: the old one is stopped and erased first")
+                await device.stop(slot)
+                await device.erase_active(slot)
+                await device.upload(slot, data, moved)
 
     def _moved(self, slot: int, digest: bytes, offset: int, size: int, phase: str) -> None:
         self._progress[slot] = Progress(digest, offset, size, phase)

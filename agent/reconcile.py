@@ -23,7 +23,20 @@ if TYPE_CHECKING:
 
     from agent.messages import Desired
 
-__all__ = ["Activate", "Fail", "Observed", "ObservedSlot", "Pull", "Push", "Record", "Start", "Step", "Stop", "plan"]
+__all__ = [
+    "Activate",
+    "Fail",
+    "Halt",
+    "Observed",
+    "ObservedSlot",
+    "Pull",
+    "Push",
+    "Record",
+    "Start",
+    "Step",
+    "Stop",
+    "plan",
+]
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,13 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Halt:
+    """Stop a slot so that its active module can be started anew."""
+
+    slot: int
+
+
+@dataclass(frozen=True)
 class Stop:
     """Stop a slot that is no longer desired and forget its record."""
 
@@ -107,7 +127,7 @@ class Fail:
     reason: str
 
 
-Step = Pull | Push | Activate | Start | Stop | Fail
+Step = Pull | Push | Activate | Halt | Start | Stop | Fail
 
 
 def plan(
@@ -142,6 +162,8 @@ def plan(
                     todo.append(Pull(slot, want.digest, want.size))
                 todo.append(Push(slot, want.digest))
             todo.append(Activate(slot, want.digest))
+        elif now.running:
+            todo.append(Halt(slot))
         todo.append(Start(slot, Record(want.digest, want.config(), now.starts)))
         steps[slot] = tuple(todo)
     return steps

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands.options import PortUrl
+from agent.commands.options import BrokerUrl, PortUrl
 
 __all__ = ["agent"]
 
@@ -17,7 +17,7 @@ __all__ = ["agent"]
 def agent(
     device: Annotated[str, typer.Option("--device", "-d", metavar="NAME", help="The device's name.")],
     port: PortUrl = None,
-    broker: Annotated[str, typer.Option("--broker", metavar="URL", help="MQTT broker.")] = "mqtt://127.0.0.1:1883",
+    broker: BrokerUrl = "mqtt://127.0.0.1:1883",
     state: Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Folder of the runtime files.")] = None,
 ) -> None:
     """Hold a device's port and make it what the broker's desired state says, until SIGTERM."""

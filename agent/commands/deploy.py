@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands.options import Args, Env, Json, Module, Slot, parse_env, print_json, read_module
+from agent.commands.options import Args, BrokerUrl, Env, Json, Module, Slot, parse_env, print_json, read_module
 
 __all__ = ["deploy"]
 
@@ -18,7 +18,7 @@ def deploy(
     file: Module,
     device: Annotated[str, typer.Option("--device", "-d", metavar="NAME", help="The device's name.")],
     slot: Slot = 0,
-    broker: Annotated[str, typer.Option("--broker", metavar="URL", help="MQTT broker.")] = "mqtt://127.0.0.1:1883",
+    broker: BrokerUrl = "mqtt://127.0.0.1:1883",
     arg: Args = None,
     env: Env = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 120.0,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Args",
+    "BrokerUrl",
     "DeviceName",
     "Env",
     "Fuel",
@@ -31,6 +32,10 @@ __all__ = [
 DeviceName = Annotated[str | None, typer.Option("--device", "-d", metavar="NAME", help="Device by name.")]
 PortUrl = Annotated[
     str | None, typer.Option("--port", "-p", metavar="URL", help="Port: /dev/ttyUSB0, socket://HOST:PORT, ...")
+]
+BrokerUrl = Annotated[
+    str,
+    typer.Option("--broker", envvar="WASEL_BROKER", metavar="URL", help="MQTT broker: mqtt://HOST:PORT, mqtts://..."),
 ]
 Slot = Annotated[int, typer.Option("--slot", "-s", min=0, max=255, help="Slot of the module.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -199,13 +199,13 @@ class Device:
                 return image.hash
         return None
 
-    async def set_pending(self, digest: bytes, *, confirm: bool = False) -> None:
-        """Have the candidate with this digest switched to at the next start."""
+    async def set_pending(self, digest: bytes, *, confirm: bool = True) -> None:
+        """Have the candidate with this digest switched to at the next start; for one start only without `confirm`."""
         await self.request(ImageStatesWrite(hash=digest, confirm=confirm))
 
-    async def erase(self, image_slot: int | None = None) -> None:
-        """Erase as the image group does."""
-        await self.request(ImageErase(slot=image_slot), timeout_s=FIRST_FACTOR * self.timeout_s)
+    async def erase_active(self, slot: int) -> None:
+        """Forget a slot's active module, which must not run."""
+        await self.request(ImageErase(slot=2 * slot), timeout_s=FIRST_FACTOR * self.timeout_s)
 
     async def start(
         self,

@@ -4,7 +4,7 @@
 It answers OS, image and module groups over console frames with the device's rules (resumable upload checked by digest,
 candidate, pending, start switches, log history by cursor) but runs no WebAssembly: after the 8-byte header a module is
 a script of lines, `print TEXT`, `err TEXT`, `exit N`, `trap NAME`, `refuse TEXT`, `run`; `$n` is argument n, `$NAME` a
-variable. Its state is in memory: a reset or a new object forgets everything, as a device without a store does.
+variable. Its state is in memory: a reset forgets the modules, `power_cycle` everything.
 
 `SimulatedDevice` is pure: bytes in, bytes out. `serve` puts it on a TCP port, one client at a time, as QEMU's UART;
 `Faults` loses, doubles and damages lines in both directions with a seeded generator.
@@ -37,8 +37,8 @@ MAGIC = b"\0asm\x01\0\0\0"
 READ, WRITE = 0, 2
 VERSION_2 = 1 << 3
 LOG_HISTORY_SIZE = 65536
-INVALID_HASH, INVALID_OFFSET, INVALID_LENGTH, TOO_LARGE = 24, 20, 21, 30
-NO_IMAGE, INVALID_SLOT = 3, 14
+INVALID_HASH, INVALID_LENGTH, TOO_LARGE, OVERRUN = 24, 21, 30, 31
+HASH_NOT_FOUND, NO_SPACE, INVALID_SLOT = 8, 9, 14
 
 
 def module(*lines: str, size: int = 0) -> bytes:
@@ -87,6 +87,10 @@ class _Slot:
     active: bytes | None = None
     candidate: bytes | None = None
     pending: bool = False
+    confirm: bool = False
+    """What was said with pending."""
+    testing: bool = False
+    """The active module goes back at the next start."""
     state: str = "empty"
     exit: int | None = None
     trap: str | None = None
@@ -143,7 +147,7 @@ class _Session:
 class SimulatedDevice:
     """One device in memory."""
 
-    def __init__(self, *, slots: int = 2, buf_size: int = 4096, buf_count: int = 4, module_max: int = 4 << 20) -> None:
+    def __init__(self, *, slots: int = 2, buf_size: int = 8192, buf_count: int = 4, module_max: int = 4 << 20) -> None:
         self._slot_count = slots
         self.buf_size = buf_size
         self.buf_count = buf_count
@@ -153,14 +157,24 @@ class SimulatedDevice:
         self.received_upload_bytes = 0
         self.boots = 0
         self._decoder = FrameDecoder()
-        self._boot()
+        self.power_cycle()
 
-    def _boot(self) -> None:
+    def power_cycle(self) -> None:
+        """Forget everything."""
         self.boots += 1
         self.slots = [_Slot() for _ in range(self._slot_count)]
         self._session: _Session | None = None
         self.seed: bytes | None = None
         self.datetime: str | None = None
+
+    def _reset(self) -> None:
+        """Forget modules; output, counters, seed and clock stay."""
+        self.boots += 1
+        self._session = None
+        for slot in self.slots:
+            slot.active = slot.candidate = slot.exit = slot.trap = slot.error = None
+            slot.pending = slot.testing = False
+            slot.state = "empty"
 
     def banner(self) -> bytes:
         """Give the console text of a boot."""
@@ -193,7 +207,7 @@ class SimulatedDevice:
         payload = cbor2.dumps(answer)
         out = encode_frames(HEADER.pack(op + 1, 0, len(payload), group, sequence, command) + payload)
         if reset:
-            self._boot()
+            self._reset()
             out += self.banner()
         return out
 
@@ -205,8 +219,9 @@ class SimulatedDevice:
             (READ, 0, 7): lambda: {"output": "wasel"},
             (WRITE, 0, 4): lambda: self._set_clock(body["datetime"]),
             (READ, 1, 0): self._images,
-            (WRITE, 1, 0): lambda: self._set_pending(body["hash"]),
+            (WRITE, 1, 0): lambda: self._set_state(body),
             (WRITE, 1, 1): lambda: self._upload(body),
+            (WRITE, 1, 5): lambda: self._erase(body.get("slot", 1)),
             (READ, 64, Command.STATUS): self._status,
             (WRITE, 64, Command.START): lambda: self._start(body),
             (WRITE, 64, Command.STOP): lambda: self._stop(body),
@@ -252,33 +267,43 @@ class SimulatedDevice:
                     )
         return {"images": images}
 
-    def _set_pending(self, digest: bytes) -> dict[str, Any]:
+    def _set_state(self, body: dict[str, Any]) -> dict[str, Any]:
+        digest, confirm = body["hash"], bool(body.get("confirm", False))
         for slot in self.slots:
             if slot.candidate is not None and hashlib.sha256(slot.candidate).digest() == digest:
-                slot.pending = True
+                slot.pending, slot.confirm = True, confirm
                 return self._images()
-        raise _RefusalError(1, NO_IMAGE)
+            if slot.active is not None and hashlib.sha256(slot.active).digest() == digest:
+                slot.testing = slot.testing and not confirm
+                return self._images()
+        raise _RefusalError(1, HASH_NOT_FOUND)
+
+    def _erase(self, number: int) -> dict[str, Any]:
+        if not 0 <= number < 2 * len(self.slots):
+            raise _RefusalError(1, INVALID_SLOT)
+        slot = self.slots[number // 2]
+        if number % 2:
+            slot.candidate, slot.pending = None, False
+        elif slot.state == "running":
+            return {"rc": 10}
+        else:
+            slot.active, slot.state = None, "empty"
+        return {}
 
     def _upload(self, body: dict[str, Any]) -> dict[str, Any]:
         offset, data = body["off"], body["data"]
         self.received_upload_bytes += len(data)
-        session = self._session
         if offset == 0:
-            image, length, sha = body.get("image", 0), body["len"], body.get("sha")
-            if not 0 <= image < len(self.slots):
-                raise _RefusalError(1, INVALID_SLOT)
-            if not 0 < length <= self.module_max:
-                raise _RefusalError(1, TOO_LARGE)
-            if session and sha is not None and (session.image, session.length, session.sha) == (image, length, sha):
-                return {"off": len(session.data)}
-            self.slots[image].candidate, self.slots[image].pending = None, False
-            session = self._session = _Session(image, length, sha)
+            done = self._begin_upload(body.get("image", 0), body.get("len", 0), body.get("sha"))
+            if done is not None:
+                return done
+        session = self._session
         if session is None:
-            raise _RefusalError(1, INVALID_OFFSET)
+            return {"off": 0}
         if offset != len(session.data):
             return {"off": len(session.data)}
         if offset + len(data) > session.length:
-            raise _RefusalError(1, INVALID_LENGTH)
+            raise _RefusalError(1, OVERRUN)
         session.data += data
         if len(session.data) < session.length:
             return {"off": len(session.data)}
@@ -288,13 +313,36 @@ class SimulatedDevice:
         self.slots[session.image].candidate = bytes(session.data)
         return {"off": session.length, "match": True}
 
+    def _begin_upload(self, image: int, length: int, sha: bytes | None) -> dict[str, Any] | None:
+        if not 0 <= image < len(self.slots):
+            raise _RefusalError(1, INVALID_SLOT)
+        if length <= 0:
+            raise _RefusalError(1, INVALID_LENGTH)
+        if length > self.module_max:
+            raise _RefusalError(1, TOO_LARGE)
+        slot, session = self.slots[image], self._session
+        if session and sha is not None and (session.image, session.length, session.sha) == (image, length, sha):
+            return {"off": len(session.data)} if session.data else None
+        if slot.candidate is not None and sha is not None and hashlib.sha256(slot.candidate).digest() == sha:
+            return {"off": length, "match": True}
+        slot.candidate, slot.pending = None, False
+        if length + len(slot.active or b"") > self.module_max:
+            raise _RefusalError(1, NO_SPACE)
+        self._session = _Session(image, length, sha)
+        return None
+
     def _start(self, body: dict[str, Any]) -> dict[str, Any]:
         slot = self._slot(body)
-        if slot.pending:
-            slot.active, slot.candidate, slot.pending = slot.candidate, None, False
+        if slot.state == "running" and not slot.pending:
+            raise _RefusalError(64, ModuleError.SLOT_BUSY)
+        if slot.pending or (slot.testing and slot.candidate is not None):
+            slot.testing = slot.pending and not slot.confirm and slot.active is not None
+            slot.active, slot.candidate, slot.pending = slot.candidate, slot.active, False
+        elif slot.active is None and slot.candidate is not None:
+            slot.active, slot.candidate = slot.candidate, None
         if slot.active is None:
             raise _RefusalError(64, ModuleError.SLOT_EMPTY)
-        slot.args, slot.env = body["args"], body["env"]
+        slot.args, slot.env = body.get("args", []), body.get("env", [])
         slot.starts += 1
         self.started.append((body["slot"], hashlib.sha256(slot.active).digest()))
         slot.run()
@@ -311,7 +359,7 @@ class SimulatedDevice:
         first = slot.log[0][0] if slot.log else slot.log_next
         records: list[list[Any]] = []
         for record in slot.log:
-            if record[0] >= cursor and room > 0:
+            if record[0] >= cursor and (room > 0 or not records):
                 records.append(list(record))
                 room -= len(record[3]) + 8
         following: int = records[-1][0] + 1 if records else max(cursor, first)

@@ -114,7 +114,7 @@ async def test_deploy_replace_report_and_share_the_port(device, broker, tmp_path
 
 
 async def test_same_module_with_other_arguments_is_started_but_not_sent(device, broker, tmp_path):
-    app = write(tmp_path, "app.wasm", "print $1", size=9000)
+    app = write(tmp_path, "app.wasm", "print $1", "run", size=9000)
     with agent_for("dev2", device, broker):
         for argument in ("a", "b", "b"):
             result = await asyncio.to_thread(
@@ -152,6 +152,27 @@ async def test_what_the_device_cannot_take_is_said(broker, tmp_path):
         far = await asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev3", "--slot", "9", "--broker", broker)
         assert far.returncode == EXIT_REFUSED
         assert "no slot 9" in far.stderr
+
+
+async def test_no_room_for_both_versions_erases_the_old_one_first(broker, tmp_path):
+    with DeviceThread(SimulatedDevice(module_max=10000)) as small, agent_for("dev10", small, broker):
+        for name in ("one", "two"):
+            app = write(tmp_path, name, f"print {name}", "run", size=7000)
+            result = await asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev10", "--broker", broker)
+            assert result.returncode == 0, result.stderr
+        back = await asyncio.to_thread(wasel, "deploy", str(tmp_path / "one"), "--device", "dev10", "--broker", broker)
+        assert back.returncode == 0, back.stderr
+    assert [data for _, _, _, data in small.device.slots[0].log] == [b"one", b"two", b"one"]
+
+
+async def test_back_to_the_former_version_sends_nothing(device, broker, tmp_path):
+    with agent_for("dev11", device, broker):
+        for name in ("one", "two", "one"):
+            app = write(tmp_path, name, f"print {name}", "run", size=7000)
+            result = await asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev11", "--broker", broker)
+            assert result.returncode == 0, result.stderr
+    assert [data for _, _, _, data in device.device.slots[0].log] == [b"one", b"two", b"one"]
+    assert device.device.received_upload_bytes == 14000
 
 
 async def test_deploy_without_an_agent_says_so(broker, tmp_path):
@@ -207,7 +228,7 @@ async def test_restarted_with_nothing_to_do_it_does_nothing_and_a_reset_device_i
                 await watcher.until(lambda: watcher.states[-1].online and watcher.states[-1].sequence == 1)
                 assert len(device.device.started) == 1
                 assert len(watcher.logs) == 1
-                device.device._boot()  # noqa: SLF001 - power lost
+                device.device.power_cycle()
                 await watcher.until(lambda: len(watcher.logs) == 2)
                 assert len(device.device.started) == 2
 

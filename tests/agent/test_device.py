@@ -51,7 +51,7 @@ async def test_seed_clock_echo_reset():
         assert device.datetime.startswith("2026-01-02T03:04:05")
         assert await link.echo("text") == "text"
         await link.reset()
-        assert (await link.status()).random == "unseeded"
+        assert (await link.status()).random == "seeded"
         assert "wasel: ready" in lines
 
 
@@ -71,6 +71,25 @@ async def test_upload_resumes_where_the_device_is():
             sent = await link.upload(0, data, first.append)
     assert first[0] >= 19000
     assert sent < 33000
+
+
+async def test_candidate_rules_of_the_device():
+    one, two = module("print one", "run"), module("print two", "run")
+    names = {hashlib.sha256(data).digest(): name for name, data in (("one", one), ("two", two))}
+    device = SimulatedDevice()
+    async with serve(device) as url, Device(url) as link:
+        for data in (one, two):
+            await link.upload(0, data)
+            await link.set_pending(hashlib.sha256(data).digest(), confirm=data is one)
+            await link.start(0)
+        with pytest.raises(DeviceError, match="slot busy"):
+            await link.start(0)
+        await link.stop(0)
+        await link.start(0)  # two was not confirmed: back to one
+        await link.stop(0)
+        await link.erase_active(0)
+        assert (await link.slot(0)).state == "empty"
+    assert [names[digest] for _, digest in device.started] == ["one", "two", "one"]
 
 
 async def test_error_codes_have_names():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.messages import Desired, DesiredSlot
-from agent.reconcile import Activate, Fail, Observed, ObservedSlot, Pull, Push, Record, Start, Stop, plan
+from agent.reconcile import Activate, Fail, Halt, Observed, ObservedSlot, Pull, Push, Record, Start, Stop, plan
 
 DIGESTS = [bytes([n]) * 32 for n in range(3)]
 wants = st.builds(
@@ -61,14 +61,17 @@ class World:
             case Activate(slot, digest):
                 assert self.slots[slot].candidate == digest
                 self.slots[slot] = dataclasses.replace(self.slots[slot], pending=True)
+            case Halt(slot):
+                self.slots[slot] = dataclasses.replace(self.slots[slot], running=False)
             case Start(slot, record):
                 self.records[slot] = record
                 self.tick()
                 now = self.slots[slot]
+                assert now.pending or not now.running  # or the device says busy
                 digest = now.candidate if now.pending else now.digest
                 assert digest == record.digest
                 self.slots[slot] = ObservedSlot(
-                    digest, True, now.starts + 1, None if now.pending else now.candidate, pending=False
+                    digest, True, now.starts + 1, now.digest if now.pending else now.candidate, pending=False
                 )
                 self.started.append((slot, digest, record.config))
                 self.tick()
@@ -137,7 +140,12 @@ def test_configuration_alone_starts_again_without_a_push():
     old, new = DesiredSlot(DIGESTS[0], 100), DesiredSlot(DIGESTS[0], 100, ("x",))
     slot = ObservedSlot(DIGESTS[0], True, 4)
     steps = plan(Desired(2, {0: new}), Observed((slot,), 1000), {0: Record(DIGESTS[0], old.config(), 3)}, set())
-    assert steps == {0: (Start(0, Record(DIGESTS[0], new.config(), 4)),)}
+    assert steps == {
+        0: (
+            Halt(0),
+            Start(0, Record(DIGESTS[0], new.config(), 4)),
+        )
+    }
 
 
 def test_what_cannot_be_is_said():
