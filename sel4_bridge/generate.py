@@ -32,6 +32,7 @@ __all__ = [
     "WASI_LOGIC_SOURCES",
     "WASI_PD_SOURCES",
     "TableError",
+    "check_row",
     "reference_page",
     "write_generated",
 ]
@@ -167,7 +168,7 @@ _ARRAYS = {Kind.IN_ARRAY, Kind.OUT_ARRAY}
 MAX_OUTS = 3
 
 
-def _check(call: Call) -> None:
+def check_row(call: Call) -> None:
     """Raise TableError for what the wire format can't carry."""
     names = [arg.name for arg in call.args]
     if len(set(names)) != len(names):
@@ -397,7 +398,7 @@ def _write(path: Path, text: str) -> None:
 def write_generated() -> None:
     """Write every generated source under build/generated/ (the layout header too, which they include)."""
     for call in CALLS:
-        _check(call)
+        check_row(call)
     write_layout_header(GENERATED / "sb_layout.h")
     _write(GENERATED / "sb_wasi_calls.h", _calls_header())
     _write(GENERATED / "sb_wasi_handlers.h", _handlers_header())
