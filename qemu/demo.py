@@ -43,6 +43,7 @@ NAME = "demo"
 SLOT = 0
 WHO = "demo"
 MODULE_SIZE = 64 * 1024  # bytes; smaller modules are padded with a custom section so that the times mean something
+STACK_FLAG = "-Wl,-z,stack-size=65536"  # bytes; zig's own default of 16 MiB is more than a slot's arena
 STEP_TIMEOUT_S = 60.0
 LAST = b"there are"  # how the last line of each version begins
 EXPECTED = {
@@ -103,7 +104,7 @@ class Hello:
 def build_hello(version: int) -> Hello:
     """Compile examples/hello from C for wasm32-wasi."""
     folder = ROOT / "build" / "demo"
-    flags = ("-O2", "-s")
+    flags = ("-O2", "-s", STACK_FLAG)
     objects = compile_objects(
         [ROOT / "examples" / "hello" / "hello.c"], folder / f"{version}", WASI, (*flags, f"-DVERSION={version}")
     )

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+STACK = "-Wl,-z,stack-size=65536"  # zig's default of 16 MiB is more than a slot's arena
 CACHE = ROOT / "build" / "tests" / "modules"
 MAGIC = b"\0asm\x01\0\0\0"
 TYPE, IMPORT, FUNCTION, MEMORY, EXPORT, CODE = 1, 2, 3, 5, 7, 10
@@ -20,11 +21,11 @@ I32_ADD = b"\x6a"
 def compile_c(source: str | Path, *flags: str) -> bytes:
     """Compile C text or a C file for wasm32-wasi; the result is kept by content."""
     text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-    output = CACHE / f"{hashlib.sha256(repr((text, flags)).encode()).hexdigest()[:24]}.wasm"
+    output = CACHE / f"{hashlib.sha256(repr((text, STACK, flags)).encode()).hexdigest()[:24]}.wasm"
     if not output.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         unfinished = output.with_suffix(".part")
-        command = [sys.executable, "-m", "ziglang", "cc", "--target=wasm32-wasi", "-O2", "-s", *flags]
+        command = [sys.executable, "-m", "ziglang", "cc", "--target=wasm32-wasi", "-O2", "-s", STACK, *flags]
         command += ["-x", "c", "-", "-o", str(unfinished)]
         subprocess.run(command, input=text.encode(), check=True, timeout=120)
         unfinished.replace(output)
