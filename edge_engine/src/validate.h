@@ -67,12 +67,12 @@ enum ee_status ee_invalid_type(struct ee_validator *v, uint8_t expected, uint8_t
 void ee_stack_reset(struct ee_validator *v);
 /* Room for that many more operands? EE_NO_MEMORY if not. */
 enum ee_status ee_stack_room(struct ee_validator *v, uint32_t operands);
-enum ee_status ee_push(struct ee_validator *v, uint8_t type);
-enum ee_status ee_push_all(struct ee_validator *v, const uint8_t *types, uint32_t count);
+enum ee_status ee_type_push(struct ee_validator *v, uint8_t type);
+enum ee_status ee_type_push_all(struct ee_validator *v, const uint8_t *types, uint32_t count);
 /* Pops one operand of any type; *type is EE_BOTTOM if unreachable code has none left. */
-enum ee_status ee_pop_any(struct ee_validator *v, uint8_t *type);
-enum ee_status ee_pop(struct ee_validator *v, uint8_t type);
-enum ee_status ee_pop_all(struct ee_validator *v, const uint8_t *types, uint32_t count);
+enum ee_status ee_type_pop_any(struct ee_validator *v, uint8_t *type);
+enum ee_status ee_type_pop(struct ee_validator *v, uint8_t type);
+enum ee_status ee_type_pop_all(struct ee_validator *v, const uint8_t *types, uint32_t count);
 enum ee_status ee_frame_push(struct ee_validator *v, uint16_t op, uint32_t type, uint32_t bytes);
 /* Pops the results, checks that nothing else is left, pops the frame. */
 enum ee_status ee_frame_pop(struct ee_validator *v, struct ee_frame *frame);

@@ -10,35 +10,35 @@ static enum ee_status constant_instruction(struct ee_validator *v)
     const struct ee_module *m = v->module;
     uint32_t index = v->i.index;
     switch (v->i.op) {
-    case EE_OP_I32_CONST: return ee_push(v, EE_I32);
-    case EE_OP_I64_CONST: return ee_push(v, EE_I64);
-    case EE_OP_F32_CONST: return ee_push(v, EE_F32);
-    case EE_OP_F64_CONST: return ee_push(v, EE_F64);
-    case EE_OP_V128_CONST: return ee_push(v, EE_V128);
-    case EE_OP_REF_NULL: return ee_push(v, (uint8_t)index);
+    case EE_OP_I32_CONST: return ee_type_push(v, EE_I32);
+    case EE_OP_I64_CONST: return ee_type_push(v, EE_I64);
+    case EE_OP_F32_CONST: return ee_type_push(v, EE_F32);
+    case EE_OP_F64_CONST: return ee_type_push(v, EE_F64);
+    case EE_OP_V128_CONST: return ee_type_push(v, EE_V128);
+    case EE_OP_REF_NULL: return ee_type_push(v, (uint8_t)index);
     case EE_OP_REF_FUNC:
         if (index >= m->function_count)
             return ee_invalid_index(v, "function", index, m->function_count);
         v->declared[index / 8] = (uint8_t)(v->declared[index / 8] | 1u << index % 8);
-        return ee_push(v, EE_FUNCREF);
+        return ee_type_push(v, EE_FUNCREF);
     case EE_OP_GLOBAL_GET:
         if (index >= m->imported_globals)
             return ee_invalid_index(v, "global (only imported ones may be read here)", index, m->imported_globals);
         if (m->globals[index].is_mutable)
             return ee_invalid(v, "constant expression required: the global is mutable");
-        return ee_push(v, m->globals[index].type);
+        return ee_type_push(v, m->globals[index].type);
     case EE_OP_I32_ADD:
     case EE_OP_I32_SUB:
     case EE_OP_I32_MUL:
-        EE_TRY(ee_pop(v, EE_I32));
-        EE_TRY(ee_pop(v, EE_I32));
-        return ee_push(v, EE_I32);
+        EE_TRY(ee_type_pop(v, EE_I32));
+        EE_TRY(ee_type_pop(v, EE_I32));
+        return ee_type_push(v, EE_I32);
     case EE_OP_I64_ADD:
     case EE_OP_I64_SUB:
     case EE_OP_I64_MUL:
-        EE_TRY(ee_pop(v, EE_I64));
-        EE_TRY(ee_pop(v, EE_I64));
-        return ee_push(v, EE_I64);
+        EE_TRY(ee_type_pop(v, EE_I64));
+        EE_TRY(ee_type_pop(v, EE_I64));
+        return ee_type_push(v, EE_I64);
     default: return ee_invalid(v, "constant expression required");
     }
 }
@@ -54,7 +54,7 @@ static enum ee_status one_expression(struct ee_validator *v, uint8_t type)
             break;
         EE_TRY(constant_instruction(v));
     }
-    EE_TRY(ee_pop(v, type));
+    EE_TRY(ee_type_pop(v, type));
     return v->height == 0 ? EE_OK : ee_invalid(v, "type mismatch: expected one value, found more");
 }
 

@@ -81,11 +81,11 @@ static enum ee_status check_block(struct ee_validator *v)
     if (v->i.index != EE_NO_INDEX && v->i.index >= v->module->type_count)
         return ee_invalid_index(v, "type", v->i.index, v->module->type_count);
     if (v->i.op == EE_OP_IF)
-        EE_TRY(ee_pop(v, EE_I32));
+        EE_TRY(ee_type_pop(v, EE_I32));
     struct ee_block_type type = ee_block_type(v->module, &v->i);
-    EE_TRY(ee_pop_all(v, type.params, type.param_count));
+    EE_TRY(ee_type_pop_all(v, type.params, type.param_count));
     EE_TRY(ee_frame_push(v, v->i.op, v->i.index, (uint32_t)(v->i.bytes - v->module->bytes)));
-    return ee_push_all(v, type.params, type.param_count);
+    return ee_type_push_all(v, type.params, type.param_count);
 }
 
 static enum ee_status check_else(struct ee_validator *v)
@@ -97,7 +97,7 @@ static enum ee_status check_else(struct ee_validator *v)
     EE_TRY(ee_frame_pop(v, &frame));
     EE_TRY(ee_frame_push(v, EE_OP_ELSE, frame.type, frame.bytes));
     struct ee_block_type type = ee_frame_type(v, &frame);
-    return ee_push_all(v, type.params, type.param_count);
+    return ee_type_push_all(v, type.params, type.param_count);
 }
 
 static enum ee_status check_end(struct ee_validator *v)
@@ -108,13 +108,13 @@ static enum ee_status check_end(struct ee_validator *v)
         EE_TRY(ee_frame_pop(v, &frame));
         EE_TRY(ee_frame_push(v, EE_OP_ELSE, frame.type, frame.bytes));
         type = ee_frame_type(v, &frame);
-        EE_TRY(ee_push_all(v, type.params, type.param_count));
+        EE_TRY(ee_type_push_all(v, type.params, type.param_count));
     }
     EE_TRY(ee_frame_pop(v, &frame));
     if (v->frame == v->outermost)
         return EE_OK;
     type = ee_frame_type(v, &frame);
-    return ee_push_all(v, type.results, type.result_count);
+    return ee_type_push_all(v, type.results, type.result_count);
 }
 
 static enum ee_status check_branch(struct ee_validator *v)
@@ -123,10 +123,10 @@ static enum ee_status check_branch(struct ee_validator *v)
     EE_TRY(ee_label(v, v->i.index, &frame));
     struct ee_block_type type = ee_label_types(v, frame);
     if (v->i.op == EE_OP_BR_IF)
-        EE_TRY(ee_pop(v, EE_I32));
-    EE_TRY(ee_pop_all(v, type.results, type.result_count));
+        EE_TRY(ee_type_pop(v, EE_I32));
+    EE_TRY(ee_type_pop_all(v, type.results, type.result_count));
     if (v->i.op == EE_OP_BR_IF)
-        return ee_push_all(v, type.results, type.result_count);
+        return ee_type_push_all(v, type.results, type.result_count);
     ee_unreachable(v);
     return EE_OK;
 }
@@ -151,7 +151,7 @@ static enum ee_status check_label_operands(struct ee_validator *v, const struct 
 static enum ee_status check_br_table(struct ee_validator *v)
 {
     struct ee_frame *frame;
-    EE_TRY(ee_pop(v, EE_I32));
+    EE_TRY(ee_type_pop(v, EE_I32));
     EE_TRY(ee_label(v, v->i.index2, &frame));
     struct ee_block_type standard = ee_label_types(v, frame);
     struct ee_reader labels = {.p = v->i.bytes, .end = v->r.p};
@@ -173,7 +173,7 @@ static enum ee_status check_br_table(struct ee_validator *v)
         }
         EE_TRY(check_label_operands(v, &type));
     }
-    EE_TRY(ee_pop_all(v, standard.results, standard.result_count));
+    EE_TRY(ee_type_pop_all(v, standard.results, standard.result_count));
     ee_unreachable(v);
     return EE_OK;
 }
@@ -181,7 +181,7 @@ static enum ee_status check_br_table(struct ee_validator *v)
 static enum ee_status check_return(struct ee_validator *v)
 {
     const struct ee_functype *type = ee_function_type(v->module, v->function);
-    EE_TRY(ee_pop_all(v, ee_at(v->module, type->results), type->result_count));
+    EE_TRY(ee_type_pop_all(v, ee_at(v->module, type->results), type->result_count));
     ee_unreachable(v);
     return EE_OK;
 }
@@ -198,16 +198,16 @@ static enum ee_status check_call(struct ee_validator *v)
             return ee_invalid_type(v, EE_FUNCREF, m->tables[v->i.index2].type);
         if (type_index >= m->type_count)
             return ee_invalid_index(v, "type", type_index, m->type_count);
-        EE_TRY(ee_pop(v, EE_I32));
+        EE_TRY(ee_type_pop(v, EE_I32));
     } else {
         if (v->i.index >= m->function_count)
             return ee_invalid_index(v, "function", v->i.index, m->function_count);
         type_index = m->functions[v->i.index].type;
     }
     const struct ee_functype *type = &m->types[type_index];
-    EE_TRY(ee_pop_all(v, ee_at(m, type->params), type->param_count));
+    EE_TRY(ee_type_pop_all(v, ee_at(m, type->params), type->param_count));
     if (v->i.op == EE_OP_CALL || v->i.op == EE_OP_CALL_INDIRECT)
-        return ee_push_all(v, ee_at(m, type->results), type->result_count);
+        return ee_type_push_all(v, ee_at(m, type->results), type->result_count);
     const struct ee_functype *own = ee_function_type(m, v->function);
     if (m->types[m->functions[v->function].type].canonical != type->canonical &&
         !(own->result_count == type->result_count &&
@@ -222,22 +222,22 @@ static bool is_reference(uint8_t type) { return type == EE_FUNCREF || type == EE
 static enum ee_status check_select(struct ee_validator *v)
 {
     uint8_t a, b;
-    EE_TRY(ee_pop(v, EE_I32));
+    EE_TRY(ee_type_pop(v, EE_I32));
     if (v->i.op == EE_OP_SELECT_T) {
         if (v->i.index != 1)
             return ee_invalid(v, "invalid result arity: expected 1 type");
         a = v->i.bytes[0];
-        EE_TRY(ee_pop(v, a));
-        EE_TRY(ee_pop(v, a));
-        return ee_push(v, a);
+        EE_TRY(ee_type_pop(v, a));
+        EE_TRY(ee_type_pop(v, a));
+        return ee_type_push(v, a);
     }
-    EE_TRY(ee_pop_any(v, &b));
-    EE_TRY(ee_pop_any(v, &a));
+    EE_TRY(ee_type_pop_any(v, &b));
+    EE_TRY(ee_type_pop_any(v, &a));
     if (is_reference(a) || is_reference(b))
         return ee_invalid(v, "type mismatch: expected numbers or vectors without a type annotation, found a reference");
     if (a != b && a != EE_BOTTOM && b != EE_BOTTOM)
         return ee_invalid_type(v, a, b);
-    return ee_push(v, a == EE_BOTTOM ? b : a);
+    return ee_type_push(v, a == EE_BOTTOM ? b : a);
 }
 
 static enum ee_status check_local(struct ee_validator *v)
@@ -245,8 +245,8 @@ static enum ee_status check_local(struct ee_validator *v)
     uint8_t type;
     EE_TRY(local_type(v, &type));
     if (v->i.op != EE_OP_LOCAL_GET)
-        EE_TRY(ee_pop(v, type));
-    return v->i.op == EE_OP_LOCAL_SET ? EE_OK : ee_push(v, type);
+        EE_TRY(ee_type_pop(v, type));
+    return v->i.op == EE_OP_LOCAL_SET ? EE_OK : ee_type_push(v, type);
 }
 
 static enum ee_status check_global(struct ee_validator *v)
@@ -255,10 +255,10 @@ static enum ee_status check_global(struct ee_validator *v)
         return ee_invalid_index(v, "global", v->i.index, v->module->global_count);
     const struct ee_global *global = &v->module->globals[v->i.index];
     if (v->i.op == EE_OP_GLOBAL_GET)
-        return ee_push(v, global->type);
+        return ee_type_push(v, global->type);
     if (!global->is_mutable)
         return ee_invalid(v, "global is immutable");
-    return ee_pop(v, global->type);
+    return ee_type_pop(v, global->type);
 }
 
 static enum ee_status check_table(struct ee_validator *v)
@@ -267,16 +267,16 @@ static enum ee_status check_table(struct ee_validator *v)
         return ee_invalid_index(v, "table", v->i.index, v->module->table_count);
     uint8_t type = v->module->tables[v->i.index].type;
     switch (v->i.op) {
-    case EE_OP_TABLE_GET: EE_TRY(ee_pop(v, EE_I32)); return ee_push(v, type);
-    case EE_OP_TABLE_SET: EE_TRY(ee_pop(v, type)); return ee_pop(v, EE_I32);
+    case EE_OP_TABLE_GET: EE_TRY(ee_type_pop(v, EE_I32)); return ee_type_push(v, type);
+    case EE_OP_TABLE_SET: EE_TRY(ee_type_pop(v, type)); return ee_type_pop(v, EE_I32);
     case EE_OP_TABLE_GROW:
-        EE_TRY(ee_pop(v, EE_I32));
-        EE_TRY(ee_pop(v, type));
-        return ee_push(v, EE_I32);
+        EE_TRY(ee_type_pop(v, EE_I32));
+        EE_TRY(ee_type_pop(v, type));
+        return ee_type_push(v, EE_I32);
     case EE_OP_TABLE_FILL:
-        EE_TRY(ee_pop(v, EE_I32));
-        EE_TRY(ee_pop(v, type));
-        return ee_pop(v, EE_I32);
+        EE_TRY(ee_type_pop(v, EE_I32));
+        EE_TRY(ee_type_pop(v, type));
+        return ee_type_pop(v, EE_I32);
     default: return EE_OK; /* table.size has a plain signature */
     }
 }
@@ -285,11 +285,11 @@ static enum ee_status check_reference(struct ee_validator *v)
 {
     uint8_t type;
     if (v->i.op == EE_OP_REF_NULL)
-        return ee_push(v, (uint8_t)v->i.index);
-    EE_TRY(ee_pop_any(v, &type)); /* ref.is_null */
+        return ee_type_push(v, (uint8_t)v->i.index);
+    EE_TRY(ee_type_pop_any(v, &type)); /* ref.is_null */
     if (type != EE_BOTTOM && !is_reference(type))
         return ee_invalid_type(v, EE_FUNCREF, type);
-    return ee_push(v, EE_I32);
+    return ee_type_push(v, EE_I32);
 }
 
 /* Instructions whose row in opcodes.def has the signature "*". */
@@ -311,7 +311,7 @@ static enum ee_status check_special(struct ee_validator *v)
     case EE_OP_CALL_INDIRECT:
     case EE_OP_RETURN_CALL:
     case EE_OP_RETURN_CALL_INDIRECT: return check_call(v);
-    case EE_OP_DROP: return ee_pop_any(v, &type);
+    case EE_OP_DROP: return ee_type_pop_any(v, &type);
     case EE_OP_SELECT:
     case EE_OP_SELECT_T: return check_select(v);
     case EE_OP_LOCAL_GET:
@@ -418,8 +418,8 @@ static enum ee_status check_plain(struct ee_validator *v, const struct ee_op_inf
     while (*colon != ':')
         colon++;
     for (const char *operand = colon; operand-- != info->signature;)
-        EE_TRY(ee_pop(v, type_of_letter(*operand)));
-    return colon[1] != '\0' ? ee_push(v, type_of_letter(colon[1])) : EE_OK;
+        EE_TRY(ee_type_pop(v, type_of_letter(*operand)));
+    return colon[1] != '\0' ? ee_type_push(v, type_of_letter(colon[1])) : EE_OK;
 }
 
 static void note_simd(struct ee_validator *v)

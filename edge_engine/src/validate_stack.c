@@ -87,7 +87,7 @@ enum ee_status ee_stack_room(struct ee_validator *v, uint32_t operands)
     return operands <= room(v) ? EE_OK : no_room(v, operands - room(v));
 }
 
-enum ee_status ee_push(struct ee_validator *v, uint8_t type)
+enum ee_status ee_type_push(struct ee_validator *v, uint8_t type)
 {
     if (room(v) == 0)
         return no_room(v, 1);
@@ -100,7 +100,7 @@ enum ee_status ee_push(struct ee_validator *v, uint8_t type)
     return EE_OK;
 }
 
-enum ee_status ee_push_all(struct ee_validator *v, const uint8_t *types, uint32_t count)
+enum ee_status ee_type_push_all(struct ee_validator *v, const uint8_t *types, uint32_t count)
 {
     EE_TRY(ee_stack_room(v, count));
     memcpy(v->operands + v->height, types, count);
@@ -114,7 +114,7 @@ enum ee_status ee_push_all(struct ee_validator *v, const uint8_t *types, uint32_
     return EE_OK;
 }
 
-enum ee_status ee_pop_any(struct ee_validator *v, uint8_t *type)
+enum ee_status ee_type_pop_any(struct ee_validator *v, uint8_t *type)
 {
     if (v->height > v->floor) {
         *type = v->operands[--v->height];
@@ -124,7 +124,7 @@ enum ee_status ee_pop_any(struct ee_validator *v, uint8_t *type)
     return v->frame->unreachable ? EE_OK : ee_invalid(v, "type mismatch: expected an operand, found nothing");
 }
 
-enum ee_status ee_pop(struct ee_validator *v, uint8_t type)
+enum ee_status ee_type_pop(struct ee_validator *v, uint8_t type)
 {
     if (v->height > v->floor) {
         uint8_t found = v->operands[v->height - 1];
@@ -136,14 +136,14 @@ enum ee_status ee_pop(struct ee_validator *v, uint8_t type)
     return v->frame->unreachable ? EE_OK : ee_invalid_type(v, type, EE_BOTTOM);
 }
 
-enum ee_status ee_pop_all(struct ee_validator *v, const uint8_t *types, uint32_t count)
+enum ee_status ee_type_pop_all(struct ee_validator *v, const uint8_t *types, uint32_t count)
 {
     if (v->height - v->floor >= count && memcmp(v->operands + v->height - count, types, count) == 0) {
         v->height -= count;
         return EE_OK;
     }
     while (count-- > 0)
-        EE_TRY(ee_pop(v, types[count]));
+        EE_TRY(ee_type_pop(v, types[count]));
     return EE_OK;
 }
 
@@ -160,7 +160,7 @@ enum ee_status ee_frame_push(struct ee_validator *v, uint16_t op, uint32_t type,
 enum ee_status ee_frame_pop(struct ee_validator *v, struct ee_frame *frame)
 {
     struct ee_block_type type = ee_frame_type(v, v->frame);
-    EE_TRY(ee_pop_all(v, type.results, type.result_count));
+    EE_TRY(ee_type_pop_all(v, type.results, type.result_count));
     if (v->height != v->floor) {
         begin(v, EE_INVALID);
         ee_error_text(v->error, "type mismatch: expected nothing more on the stack at the block's end, found ");
