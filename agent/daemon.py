@@ -119,7 +119,7 @@ class Agent:
             self._cache = ModuleCache(self._directory / "agent" / "modules")
             if self._config.port is None:
                 device_port(self._config.device)  # an unknown device is an error now, not a retry
-            offline = State(online=False, device=self._config.device).encode()
+            offline = State(online=False, device=self._config.device, accepted=self._state.desired.sequence).encode()
             self._broker = Broker(
                 self._config.broker,
                 on_message=self._message,
@@ -460,6 +460,7 @@ class Agent:
             online=online,
             device=self._config.device,
             sequence=self._applied,
+            accepted=self._state.desired.sequence,
             link=self._device is not None,
             kernel=status.kernel if status else "",
             version=status.device_version if status else "",

@@ -2,7 +2,7 @@
 """The other end of an agent until there is a fleet server: publish a desired state, serve chunks, follow the report.
 
 The retained desired state is read first, so that other slots stay as they are, and its sequence is raised above both
-the retained one and what the agent says it has applied. It stays retained: an agent that comes later pulls as soon as
+the retained one and what the agent says it has accepted. It stays retained: an agent that comes later pulls as soon as
 somebody serves the module again.
 """
 
@@ -96,8 +96,8 @@ class Deployment:
         except TimeoutError:
             self.state = None
         before = self._retained or Desired(0)
-        applied = self.state.sequence if self.state else 0
-        sequence = max(before.sequence, applied) + 1
+        accepted = max(self.state.accepted, self.state.sequence) if self.state else 0
+        sequence = max(before.sequence, accepted) + 1
         order = self._order
         slot = DesiredSlot(self._digest, len(order.module), order.args, order.env, order.name)
         desired = Desired(sequence, before.slots | {order.slot: slot})

@@ -243,6 +243,8 @@ class State:
     device: str
     sequence: int = 0
     """Of the last desired state that was carried out (or failed, see errors)."""
+    accepted: int = 0
+    """Of the last desired state that the agent took; it ignores lower ones."""
     link: bool = False
     """The device answers."""
     kernel: str = ""
@@ -270,6 +272,7 @@ class State:
             online=fields.flag("online"),
             device=fields.text("device"),
             sequence=fields.unsigned("sequence", 1 << 63, 0),
+            accepted=fields.unsigned("accepted", 1 << 63, 0),
             link=fields.flag("link", default=False),
             kernel=fields.text("kernel", ""),
             version=fields.text("version", ""),
@@ -285,6 +288,7 @@ class State:
                 "online": self.online,
                 "device": self.device,
                 "sequence": self.sequence,
+                "accepted": self.accepted,
                 "link": self.link,
                 "kernel": self.kernel,
                 "version": self.version,

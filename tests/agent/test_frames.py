@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from smp import packet
 
+from agent.link import modules
 from agent.link.frames import MAX_LINE, BadFrame, FrameDecoder, Message, Text, encode_frames
 
 MESSAGE = bytes(range(256)) * 3
@@ -114,3 +118,16 @@ def test_nonsense_is_a_bad_frame(bad):
 def test_message_over_the_length_field_is_refused():
     with pytest.raises(ValueError, match="does not fit"):
         encode_frames(bytes(65534))
+
+
+def test_the_worked_examples_of_the_protocol_page():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^line +06 09 +(\S+) +0a$", page, re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        wire = b"\x06\x09" + line.encode() + b"\n"
+        (event,) = whole(wire)
+        assert isinstance(event, Message)
+        assert encode_frames(event.data) == wire
+    error = modules.ErrorV2.loads(whole(b"\x06\x09" + lines[3].encode() + b"\n")[0].data)
+    assert error.err.rc == modules.ModuleError.NO_SUCH_SLOT

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from pathlib import Path
 
 import cbor2
 import pytest
@@ -47,7 +49,9 @@ def test_chunk_round_trip(digest, offset, data):
 
 def test_state_round_trip():
     report = SlotReport(1, "trapped", DIGEST, 5, None, "unreachable", None, "#0 main", 3, 4, 65536, 100)
-    state = State(True, "dev", 7, True, "stand-in", "0.1.0", (report,), {1: Progress(DIGEST, 1, 5, "pull")}, {0: "no"})
+    state = State(
+        True, "dev", 7, 8, True, "stand-in", "0.1.0", (report,), {1: Progress(DIGEST, 1, 5, "pull")}, {0: "no"}
+    )
     assert State.parse(state.encode()) == state
 
 
@@ -139,3 +143,17 @@ def test_topics_and_addresses():
     for url in ("http://x", "mqtt://", "mqtt://h:port", "mqtt://h/path"):
         with pytest.raises(UsageError):
             BrokerAddress.parse(url)
+
+
+def test_the_page_and_the_code_agree_byte_for_byte():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "MQTT.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^### (\w+).*?```\n(.*?)```", page, re.MULTILINE | re.DOTALL)
+    kinds = {"desired": Desired, "state": State, "get": Get, "chunk": Chunk, "log": LogLine}
+    seen = set()
+    for leaf, block in blocks:
+        body = bytes.fromhex(re.sub(r"#.*", "", block))
+        assert kinds[leaf].parse(body).encode() == body, leaf
+        seen.add(leaf)
+    assert seen == set(kinds)
+    for leaf in kinds:
+        assert Topics("DEVICE").__getattribute__(leaf) in page
