@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import LinkError
 from agent.link.frames import FrameDecoder, Message, encode_frames
+from agent.unix_path import short_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -104,7 +105,8 @@ async def serve_control(path: Path, transport: Callable[[], FramedTransport | No
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - the caller holds the device's lock: it is a dead agent's
     mask = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(accept, path)
+        with short_path(path) as short:
+            server = await asyncio.start_unix_server(accept, short)
     finally:
         os.umask(mask)
     try:

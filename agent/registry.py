@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import LinkError, UsageError
+from agent.unix_path import short_path
 
 __all__ = ["Target", "check_name", "device_dir", "device_names", "resolve", "socket_path", "state_root"]
 
@@ -112,7 +113,8 @@ def _listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2.0)
         try:
-            probe.connect(str(path))
+            with short_path(path) as short:
+                probe.connect(short)
         except OSError:
             return False
     return True

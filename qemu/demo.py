@@ -129,6 +129,23 @@ async def _command(state: Path, *arguments: str) -> str:
     return finished.stdout.decode("utf-8", "replace").rstrip()
 
 
+async def _until_online(agent: asyncio.subprocess.Process, watch: Watch) -> None:
+    """Wait until the agent reports that the device answers it."""
+    ended = asyncio.ensure_future(agent.wait())
+    online = asyncio.ensure_future(watch.wait(watch.states, lambda it: it.online and it.link, STEP_TIMEOUT_S))
+    try:
+        await asyncio.wait({ended, online}, return_when=asyncio.FIRST_COMPLETED)
+        if not online.done():
+            raise DemoError(f"the agent ended with exit code {agent.returncode}")
+        online.result()
+    except TimeoutError:
+        raise DemoError(f"the agent did not report within {STEP_TIMEOUT_S:g} s") from None
+    finally:
+        ended.cancel()
+        online.cancel()
+        await asyncio.gather(ended, online, return_exceptions=True)
+
+
 async def _deploy(hello: Hello, state: Path, broker: Broker, watch: Watch) -> Times:
     """Deploy one version and wait until its whole output has come over MQTT and is the expected one."""
     version, digest = hello.version, hello.digest
@@ -227,11 +244,8 @@ async def run_demo(kernel: str) -> None:
             watch = await stack.enter_async_context(watch_device(broker, NAME, _show_log))
             log = folder / "agent.log"
             stack.push(lambda kind, *_: _agents_last_words(log) if kind is not None else None)
-            await stack.enter_async_context(running_agent(state, broker, NAME, log))
-            try:
-                await watch.wait(watch.states, lambda state: state.online and state.link, STEP_TIMEOUT_S)
-            except TimeoutError:
-                raise DemoError(f"the agent did not report within {STEP_TIMEOUT_S:g} s") from None
+            agent = await stack.enter_async_context(running_agent(state, broker, NAME, log))
+            await _until_online(agent, watch)
             say("agent: online, holds the device's serial port")
             for hello in hellos:
                 say(f"deploying version {hello.version} as the device's desired state; its output over MQTT:")

@@ -75,7 +75,7 @@ class Elf:
             raise ElfError(f"{self.name}: symbol '{symbol}' has {size} bytes, {len(value)} are to be written")
         for segment in self.segments:
             offset = address - segment.vaddr
-            if 0 <= offset and offset + size <= len(segment.data):
+            if offset >= 0 and offset + size <= len(segment.data):
                 segment.data[offset : offset + len(value)] = value
                 return
         raise ElfError(f"{self.name}: symbol '{symbol}' lies in no segment")

@@ -214,9 +214,7 @@ def _check_memory(system: System, programs: list[Elf], ram_size: int) -> None:
         raise ImageError(f"the system needs about {-(-need >> 20)} MiB of RAM, {ram_size >> 20} MiB are there")
 
 
-def build_image(
-    system: Path, search_path: Path, output: Path, *, ram_mib: int = DEFAULT_RAM_MIB
-) -> ImageReport:
+def build_image(system: Path, search_path: Path, output: Path, *, ram_mib: int = DEFAULT_RAM_MIB) -> ImageReport:
     """Write the image for a machine with ``ram_mib`` MiB; the file appears whole or not at all."""
     description = parse_system(system)
     programs = _load_programs(description, search_path)

@@ -32,12 +32,13 @@ from typing import TYPE_CHECKING
 from qemu.qmp import QMPClient, QMPError
 
 from agent.registry import check_name, device_dir
+from agent.unix_path import short_path
 from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, Board, Kernel, find_board
 from qemu.errors import BootError, DeviceStateError, ImageError, MissingToolError
 from qemu.records import Record, forget, lock_device, process_start, read_record, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 __all__ = ["READY_TIMEOUT_S", "Device", "attach", "image_for", "running_device", "start_device"]
 
@@ -134,20 +135,10 @@ async def _wait_gone(record: Record, patience_s: float) -> None:
         os.close(handle)
 
 
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """Give a path for a Unix socket that fits into sockaddr_un's 108 bytes however deep the folder lies."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
 def _unix_connection(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _short(path) as short:
+        with short_path(path) as short:
             connection.connect(short)
     except OSError:
         connection.close()
@@ -159,7 +150,7 @@ def _unix_listener(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
-        with _short(path) as short:
+        with short_path(path) as short:
             listener.bind(short)
         listener.listen(1)
     except OSError:

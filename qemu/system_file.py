@@ -167,7 +167,7 @@ def _read_xml(text: str, filename: str) -> _Element:
     parser.EndElementHandler = lambda _name: stack.pop()
     parser.CharacterDataHandler = characters
     try:
-        parser.Parse(text, True)  # noqa: FBT003
+        parser.Parse(text, True)
     except expat.ExpatError as error:
         raise SystemFileError(f"{filename}:{error.lineno}: not well-formed XML: {error}") from error
     return stack[0].children[0]

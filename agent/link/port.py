@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from agent.errors import LinkLostError, PortError
+from agent.unix_path import short_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,8 @@ class _StreamPort(asyncio.Protocol):
         cls, path: str, on_data: Callable[[bytes], None], on_lost: Callable[[str], None]
     ) -> _StreamPort:
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_unix_connection(lambda: cls(on_data, on_lost), path)
+        with short_path(Path(path)) as short:
+            _, protocol = await loop.create_unix_connection(lambda: cls(on_data, on_lost), short)
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
