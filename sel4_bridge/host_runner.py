@@ -24,10 +24,16 @@ if TYPE_CHECKING:
 
     from agent.run_request import RunRequest
 
-__all__ = ["HOST_BINARY", "HOST_FLAGS", "build_host", "run"]
+__all__ = ["HOST_BINARY", "HOST_FLAGS", "HOST_SOURCES", "build_host", "run"]
 
 _OUT = ROOT / "build" / "host"
 HOST_BINARY = _OUT / "wasel-host"
+HOST_SOURCES = (
+    *HOST_GUARD_SOURCES,
+    *STUB_SOURCES,
+    *WASI_LOGIC_SOURCES,
+    ROOT / "sel4_bridge" / "host" / "main.c",
+)
 HOST_FLAGS = (
     "-std=c17",
     "-O2",
@@ -48,12 +54,7 @@ def build_host() -> Path:
     write_generated()
     objects = [
         *compile_objects(ENGINE_SOURCES, _OUT / "engine", HOST, ENGINE_FLAGS),
-        *compile_objects(
-            (*HOST_GUARD_SOURCES, *STUB_SOURCES, *WASI_LOGIC_SOURCES, ROOT / "sel4_bridge" / "host" / "main.c"),
-            _OUT / "runner",
-            HOST,
-            HOST_FLAGS,
-        ),
+        *compile_objects(HOST_SOURCES, _OUT / "runner", HOST, HOST_FLAGS),
     ]
     return link(objects, HOST_BINARY, HOST)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import HOST, ROOT, compile_objects, link
 from sel4_bridge.generate import INCLUDE_FLAGS, WASI_LOGIC_SOURCES, write_generated
-from sel4_bridge.host_runner import build_host
+from sel4_bridge.host_runner import HOST_FLAGS, HOST_SOURCES, build_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,19 @@ def server() -> Path:
 @pytest.fixture(scope="session")
 def runner() -> Path:
     return build_host()
+
+
+@pytest.fixture(scope="session")
+def sanitized_runner() -> Path:
+    """The host runner, engine and all, under UBSan."""
+    sanitizers = ("-fsanitize=undefined", "-fno-sanitize-trap=all", "-fno-sanitize-recover=all")
+    write_generated()
+    checked = [tuple(flag for flag in flags if flag != "-fno-sanitize=all") for flags in (ENGINE_FLAGS, HOST_FLAGS)]
+    objects = [
+        *compile_objects(ENGINE_SOURCES, OUT / "engine", HOST, (*checked[0], *sanitizers)),
+        *compile_objects(HOST_SOURCES, OUT / "runner", HOST, (*checked[1], *sanitizers)),
+    ]
+    return link(objects, OUT / "wasel-host-ubsan", HOST, sanitizers)
 
 
 @pytest.fixture

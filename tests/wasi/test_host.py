@@ -35,7 +35,7 @@ def execute(runner, module, *args, env=(), options=(), stdin=b"", timeout=60):
 def tour() -> Path:
     """One C program with a feature per first argument."""
     objects = compile_objects([ROOT / "tests" / "wasi" / "tour.c"], OUT / "tour", WASI, ("-Oz", "-Wall", "-Werror"))
-    return link(objects, OUT / "tour.wasm", WASI, ("-Wl,--strip-all",))
+    return link(objects, OUT / "tour.wasm", WASI, ("-Wl,--strip-all", "-Wl,-z,stack-size=65536"))
 
 
 def start(body, imports="", rest='(memory (export "memory") 1)'):
