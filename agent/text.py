@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["printable", "size", "table"]
+__all__ = ["KERNEL_TITLES", "kernel_title", "printable", "size", "table"]
 
+KERNEL_TITLES = {"stand-in": "stand-in kernel (a simulator, not seL4)", "sel4": "seL4"}
+"""What a device reports as its kernel, as people shall read it."""
 KIB = 1024
 MIB = 1024 * 1024
 
@@ -20,6 +22,11 @@ MIB = 1024 * 1024
 def printable(text: str, *, keep: str = "") -> str:
     """Escape every character that is not printable, except those in `keep`."""
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def kernel_title(name: str) -> str:
+    """Write a device's kernel for people."""
+    return KERNEL_TITLES.get(name) or printable(name)
 
 
 def size(count: int) -> str:

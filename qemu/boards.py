@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.errors import UsageError
+from agent.text import KERNEL_TITLES
 from qemu.image import DEFAULT_RAM_MIB
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ BOARDS: tuple[Board, ...] = (
         kernels=(
             Kernel(
                 name="standin",
-                title="stand-in kernel (a simulator, not seL4)",
+                title=KERNEL_TITLES["stand-in"],
                 machine="virt",
                 memory_mib=DEFAULT_RAM_MIB,
                 image="image.bin",
@@ -78,7 +79,7 @@ BOARDS: tuple[Board, ...] = (
             ),
             Kernel(
                 name="sel4",
-                title="seL4",
+                title=KERNEL_TITLES["sel4"],
                 machine="virt,virtualization=on",
                 memory_mib=2048,
                 image="loader.img",

@@ -129,10 +129,10 @@ def ps(device: DeviceName = None, port: PortUrl = None, json: Json = False) -> N
             fields = status.model_dump(exclude={"header", "version", "sequence", "smp_data", "device_version"})
             print_json({"device": link.name, "version": status.device_version, **fields})
             return
-        from agent.text import printable, table
+        from agent.text import kernel_title, printable, table
 
         print(
-            f"{link.name}: wasel {printable(status.device_version)} on {printable(status.kernel)}, "
+            f"{link.name}: wasel {printable(status.device_version)} on {kernel_title(status.kernel)}, "
             f"{printable(status.board)}, ready after {status.boot_ms} ms, randomness {printable(status.random)}"
         )
         print(table(("SLOT", "STATE", "DIGEST", "SIZE", "STARTS", "MEMORY", "DETAIL"), [*map(_row, status.slots)]))

@@ -94,7 +94,7 @@ async def test_an_agent_killed_in_the_middle_of_a_push_ends_with_the_module_runn
     broker: Broker, tmp_path: Path
 ) -> None:
     state, log = tmp_path / "state", tmp_path / "agent.log"
-    path, digest = write_hello(tmp_path, 1, size=1 << 20)
+    path, digest = write_hello(tmp_path, 1, size=384 << 10)
 
     def half_pushed(report: State) -> bool:
         way = report.progress.get(0)
