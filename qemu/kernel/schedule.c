@@ -121,10 +121,11 @@ void budget_init(struct budget *b, uint64_t budget_us, uint64_t period_us)
     b->refills = 1;
 }
 
+/* What is left of the first refill waits for the second, which may begin earlier by as much and ends when it would. */
 static void join_refills(struct budget *b)
 {
     if (b->refills == 2) {
-        b->refill[0].time = b->refill[1].time;
+        b->refill[0].time = b->refill[1].time - b->refill[0].amount;
         b->refill[0].amount += b->refill[1].amount;
         b->refills = 1;
     }
@@ -143,6 +144,7 @@ static bool charge(struct budget *b)
         b->refill[0].amount -= used;
         return false;
     }
+    bool exhausted = false;
     while (used >= b->refill[0].amount) { /* ends: `used` falls by a refill that is not empty */
         struct refill done = b->refill[0];
         used -= done.amount;
@@ -153,11 +155,12 @@ static bool charge(struct budget *b)
         } else {
             b->refill[0] = done;
         }
+        exhausted = used < to_ticks(MINIMUM_US); /* the rest is our own delay, not the thread's */
     }
-    if (used > 0) {
+    if (used > 0 && !exhausted) {
         struct refill part = {b->refill[0].time + b->period, used};
         b->refill[0].amount -= used;
-        join_refills(b); /* no room for a third: what is left waits for the second */
+        join_refills(b); /* there is no room for a third */
         b->refill[1] = part;
         b->refills = 2;
     }
