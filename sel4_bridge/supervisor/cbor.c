@@ -44,12 +44,37 @@ static bool take(struct sb_cbor_reader *r, uint64_t size, struct sb_cbor_string 
     return true;
 }
 
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static bool is_utf8(const struct sb_cbor_string *text)
+{
+    for (size_t i = 0; i < text->size;) {
+        uint8_t first = text->data[i++];
+        size_t more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+        if (more > text->size - i || (first >= 0x80 && first < 0xc2) || first > 0xf4) {
+            return false;
+        }
+        uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+        uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+        for (; more > 0; more--, i++) {
+            if (text->data[i] < low || text->data[i] > high) {
+                return false;
+            }
+            low = 0x80;
+            high = 0xbf;
+        }
+    }
+    return true;
+}
+
 static bool read_string(struct sb_cbor_reader *r, enum sb_cbor_major wanted, struct sb_cbor_string *out)
 {
     struct sb_cbor_reader at = *r;
     enum sb_cbor_major major;
     uint64_t size;
     if (!sb_cbor_read_head(&at, &major, &size) || major != wanted || !take(&at, size, out)) {
+        return false;
+    }
+    if (major == SB_CBOR_MAJOR_TEXT && !is_utf8(out)) {
         return false;
     }
     *r = at;
@@ -135,8 +160,8 @@ static bool read_value(struct sb_cbor_reader *r, struct sb_cbor_field *field)
         break;
     case SB_CBOR_BYTES:
     case SB_CBOR_TEXT:
-        if (major != (field->kind == SB_CBOR_TEXT ? SB_CBOR_MAJOR_TEXT : SB_CBOR_MAJOR_BYTES) ||
-            !take(&at, argument, &string)) {
+        at = *r;
+        if (!read_string(&at, field->kind == SB_CBOR_TEXT ? SB_CBOR_MAJOR_TEXT : SB_CBOR_MAJOR_BYTES, &string)) {
             return false;
         }
         *(struct sb_cbor_string *)field->out = string;

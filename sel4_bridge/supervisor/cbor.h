@@ -7,7 +7,9 @@
  * every loop is bounded by the input's length. Unknown keys of a map are skipped; a key that comes twice is refused. The
  * writer never passes its end: an overflow is sticky (field overflow).
  *
- * Does NOT: read indefinite lengths, tags with a meaning, floats (they are skipped) or check UTF-8.
+ * Texts that are read (not those that are skipped) must be UTF-8.
+ *
+ * Does NOT: read indefinite lengths, tags with a meaning or floats (they are skipped).
  * Source: RFC 8949, sections 3 and 4.2.
  */
 #pragma once

@@ -61,6 +61,12 @@ void sb_history_release(struct sb_history *h, uint64_t cursor)
     }
 }
 
+void sb_history_skip(const struct sb_history *h, struct sb_history_cursor *c)
+{
+    c->at += stored(header_at(h, c->at).size);
+    c->number++;
+}
+
 struct sb_history_cursor sb_history_seek(struct sb_history *h, uint64_t number)
 {
     struct sb_history_cursor c = {.number = h->first, .at = h->tail, .lost = 0};
@@ -78,8 +84,7 @@ struct sb_history_cursor sb_history_seek(struct sb_history *h, uint64_t number)
         c.at = h->seek_at;
     }
     while (c.number < number) { /* bounded by the records kept */
-        c.at += stored(header_at(h, c.at).size);
-        c.number++;
+        sb_history_skip(h, &c);
     }
     return c;
 }

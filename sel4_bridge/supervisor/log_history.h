@@ -49,5 +49,8 @@ struct sb_history_cursor sb_history_seek(struct sb_history *h, uint64_t number);
 /* Header of the record at the cursor; false at the end. */
 bool sb_history_peek(const struct sb_history *h, const struct sb_history_cursor *c, struct sb_log_record *record);
 
-/* Copy the peeked record's bytes (record.size of them) and step to the next record. */
+/* Step past the peeked record without reading it. */
+void sb_history_skip(const struct sb_history *h, struct sb_history_cursor *c);
+
+/* Copy the peeked record's bytes (record.size of them) and step past it. The next seek finds this place at once. */
 void sb_history_read(struct sb_history *h, struct sb_history_cursor *c, uint8_t *out);

@@ -212,7 +212,6 @@ static int32_t logs_read(struct sb_supervisor *s, struct sb_cbor_reader *body, s
     uint64_t count = 0;
     uint64_t bytes = 0;
     size_t room = sb_cbor_room(out) > LOGS_TAIL ? sb_cbor_room(out) - LOGS_TAIL : 0;
-    uint8_t payload[SB_LOG_MAX_RECORD];
     /* First how many fit (the array's length comes before them), at least one if any does. */
     for (uint64_t used = 0; sb_history_peek(history, &end, &record); count++) {
         used += 16u + record.size; /* array head, number, stream, bool, string head: at most 15 bytes */
@@ -220,12 +219,13 @@ static int32_t logs_read(struct sb_supervisor *s, struct sb_cbor_reader *body, s
         if (used > room || (bytes > max && count > 0)) {
             break;
         }
-        sb_history_read(history, &end, payload);
+        sb_history_skip(history, &end);
     }
-    struct sb_history_cursor at = sb_history_seek(history, c.number);
+    struct sb_history_cursor at = c;
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 3);
     sb_cbor_write_text(out, "records");
     sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, count);
+    uint8_t payload[SB_LOG_MAX_RECORD];
     for (uint64_t i = 0; i < count && sb_history_peek(history, &at, &record); i++) {
         sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, 4);
         sb_cbor_write_uint(out, at.number);
