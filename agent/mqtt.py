@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import threading
 import uuid
@@ -114,6 +115,7 @@ class Broker:
         client.on_disconnect = self._paho_disconnect
         client.on_message = self._paho_message
         client.on_publish = self._paho_publish
+        client.on_socket_open = self._paho_socket
         self._client = client
 
     async def connect(self) -> None:
@@ -187,6 +189,12 @@ class Broker:
     def _post(self, function: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody is left to tell
             self._loop.call_soon_threadsafe(function, *arguments)
+
+    @staticmethod
+    def _paho_socket(_client: paho.Client, _data: object, sock: object) -> None:
+        # Small messages one after the other: Nagle's algorithm would hold each back for a delayed ACK, 40 ms.
+        if isinstance(sock, socket.socket):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _paho_connect(
         self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object

@@ -89,7 +89,8 @@ def _free_port() -> int:
 async def _spawn(program: str, broker: Broker, folder: Path, log: Path) -> asyncio.subprocess.Process:
     configuration = folder / "mosquitto.conf"
     configuration.write_text(
-        f"listener {broker.port} {broker.host}\nallow_anonymous true\npersistence false\nmax_queued_messages 10000\n",
+        f"listener {broker.port} {broker.host}\nallow_anonymous true\npersistence false\nmax_queued_messages 10000\n"
+        "set_tcp_nodelay true\n",
         encoding="utf-8",
     )
     with log.open("wb") as output:
