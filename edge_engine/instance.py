@@ -271,7 +271,7 @@ class Instance:
         if isinstance(found, Export):
             if found.kind != wanted:
                 raise UnlinkableModule(
-                    f'incompatible import type: "{key[0]}" "{key[1]}": expected a {wanted}, found a {found.kind}'
+                    f'incompatible import type: "{key[0]}"."{key[1]}": expected a {wanted}, found a {found.kind}'
                 )
             out.function = of.ffi.NULL
             out.instance = found.instance.handle
@@ -282,7 +282,7 @@ class Instance:
         params = _types(request.params, request.param_count) if wanted == "func" else ()
         results = _types(request.results, request.result_count) if wanted == "func" else ()
         if wanted != "func" or found.params not in {None, params} or found.results not in {None, results}:
-            raise UnlinkableModule(f'incompatible import type: "{key[0]}" "{key[1]}": the host has another type')
+            raise UnlinkableModule(f'incompatible import type: "{key[0]}"."{key[1]}": the host has another type')
         binding = _Binding(self, found.function, params, results)
         handle = of.ffi.new_handle(binding)
         self._hosts.append(handle)

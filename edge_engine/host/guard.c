@@ -24,6 +24,7 @@ enum {
 };
 
 struct arena {
+    _Atomic uintptr_t base;
     _Atomic uintptr_t end; /* 0: free; 1: being made */
 };
 
@@ -123,6 +124,7 @@ void *ee_guard_map(size_t size)
         errno = reason;
         return NULL;
     }
+    atomic_store(&arenas[slot].base, (uintptr_t)base);
     atomic_store(&arenas[slot].end, (uintptr_t)base + size);
     return base;
 }
@@ -141,11 +143,26 @@ void ee_guard_unmap(void *arena, size_t size)
     }
 }
 
+/*
+ * The instance whose code was running: calls may lead from one instance into others. Each instance is the first thing
+ * in its arena, and the second argument register of its code points to its call stack (src/interpret.h).
+ */
+static struct ee_instance *running(struct ee_instance *entered, const uint64_t regs[8])
+{
+    for (size_t i = 0; i < MAX_ARENAS; i++) {
+        uintptr_t end = atomic_load_explicit(&arenas[i].end, memory_order_relaxed);
+        uintptr_t base = atomic_load_explicit(&arenas[i].base, memory_order_relaxed);
+        if (end > 1 && regs[1] >= base && regs[1] < end)
+            return (struct ee_instance *)base;
+    }
+    return entered;
+}
+
 /* What came out of a fault: the entry is no longer the innermost. */
 static enum ee_status leave(struct ee_instance *instance, struct entry *entry)
 {
     innermost = entry->outer;
-    ee_fault(instance, entry->address, entry->regs);
+    ee_fault(running(instance, entry->regs), entry->address, entry->regs);
     return EE_TRAPPED;
 }
 

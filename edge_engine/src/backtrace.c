@@ -42,10 +42,16 @@ void ee_fault(struct ee_instance *in, uint64_t address, const uint64_t regs[8])
             in->trap_fp = fp;
         }
     }
-    if (in->activation != NULL) { /* the innermost ee_call did not return */
-        in->top = in->activation->top;
-        in->activation = in->activation->previous;
-        in->depth--;
+    /* The calls that did not return: this one, and those of other instances' code that led to it, up to the host's. */
+    for (struct ee_instance *at = in; at != NULL && at->activation != NULL;) {
+        const struct ee_activation *activation = at->activation;
+        if (at != in)
+            at->trap_pc = NULL;
+        at->trap = in->trap;
+        at->top = activation->top;
+        at->activation = activation->previous;
+        at->depth--;
+        at = activation->caller;
     }
 }
 

@@ -41,7 +41,7 @@ enum ee_trap ee_call_outside(struct ee_instance *in, struct ee_func *function, u
         return EE_TRAP_STACK_EXHAUSTED;
     uint8_t *top = in->top;
     in->top = (uint8_t *)slots + most * 8;
-    enum ee_trap trap = ee_invoke(owner, index, slots, slots);
+    enum ee_trap trap = ee_invoke(owner, in, index, slots, slots);
     in->top = top;
     return trap;
 }
@@ -62,54 +62,51 @@ static void collect(const struct ee_instance *in, const struct ee_functype *type
 }
 
 static enum ee_trap run(struct ee_instance *in, struct ee_func *function, const struct ee_functype *type,
-                        const uint64_t *args, uint64_t *results)
+                        uint8_t *frame, uint64_t *results)
 {
-    uint8_t *frame = (uint8_t *)(((uintptr_t)in->top + 15) & ~(uintptr_t)15) + sizeof(struct ee_activation);
-    size_t slots = type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
-    if (!fits(in, frame, slots * 8))
-        return EE_TRAP_STACK_EXHAUSTED;
     if (function->code == EE_LAZY_CODE) {
         enum ee_trap trap = ee_translate(in, function);
         if (trap != EE_TRAP_NONE)
             return trap;
     }
-    struct ee_activation *activation = (struct ee_activation *)(void *)(frame - sizeof(struct ee_activation));
-    *activation = (struct ee_activation){in->activation, in->top};
-    in->activation = activation;
-    if (type->param_slots != 0)
-        memmove(frame, args, (size_t)type->param_slots * 8);
     enum ee_trap trap = ee_interpret(in, ee_code(in, function->code), frame);
-    in->activation = activation->previous;
-    in->top = activation->top;
     if (trap == EE_TRAP_NONE && type->result_slots != 0)
         collect(in, type, frame, results);
     return trap;
 }
 
-enum ee_trap ee_invoke(struct ee_instance *in, uint32_t index, const uint64_t *args, uint64_t *results)
+/* An import that is exported again. */
+static enum ee_trap pass_on(struct ee_instance *in, struct ee_func *function, const struct ee_functype *type,
+                            uint8_t *frame, uint64_t *results)
+{
+    enum ee_trap trap = ee_call_outside(in, function, (uint64_t *)(void *)frame);
+    if (trap == EE_TRAP_NONE && type->result_slots != 0)
+        memmove(results, frame, (size_t)type->result_slots * 8);
+    return trap;
+}
+
+enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint32_t index, const uint64_t *args,
+                       uint64_t *results)
 {
     const struct ee_functype *type = ee_function_type(in->module, index);
     struct ee_func *function = ee_reference(in, index);
-    enum ee_trap trap = EE_TRAP_STACK_EXHAUSTED;
-    in->trap = EE_TRAP_NONE;
+    size_t slots = type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
+    struct ee_activation *activation = (struct ee_activation *)(((uintptr_t)in->top + 15) & ~(uintptr_t)15);
+    uint8_t *frame = (uint8_t *)(activation + 1);
+    in->trap = EE_TRAP_STACK_EXHAUSTED;
     in->trap_pc = NULL;
-    if (in->depth < EE_MAX_NESTING) {
-        in->depth++;
-        if (!ee_is_imported(in, index)) {
-            trap = run(in, function, type, args, results);
-        } else { /* an import that is exported again */
-            uint64_t *slots = (uint64_t *)(void *)(((uintptr_t)in->top + 15) & ~(uintptr_t)15);
-            size_t most = type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
-            if (fits(in, (uint8_t *)slots, most * 8)) {
-                if (type->param_slots != 0)
-                    memmove(slots, args, (size_t)type->param_slots * 8);
-                trap = ee_call_outside(in, function, slots);
-                if (trap == EE_TRAP_NONE && type->result_slots != 0)
-                    memmove(results, slots, (size_t)type->result_slots * 8);
-            }
-        }
-        in->depth--;
-    }
+    if (in->depth >= EE_MAX_NESTING || !fits(in, (uint8_t *)activation, sizeof *activation + slots * 8))
+        return in->trap;
+    *activation = (struct ee_activation){in->activation, in->top, caller};
+    in->activation = activation;
+    in->depth++;
+    if (type->param_slots != 0)
+        memmove(frame, args, (size_t)type->param_slots * 8);
+    enum ee_trap trap = ee_is_imported(in, index) ? pass_on(in, function, type, frame, results)
+                                                  : run(in, function, type, frame, results);
+    in->depth--;
+    in->activation = activation->previous;
+    in->top = activation->top;
     in->trap = trap;
     return trap;
 }
@@ -122,5 +119,5 @@ enum ee_status ee_call(struct ee_instance *in, uint32_t index, const uint64_t *a
     const struct ee_functype *type = ee_function_type(in->module, index);
     if (arg_slots != type->param_slots || result_slots != type->result_slots)
         return EE_MISUSE;
-    return ee_invoke(in, index, args, results) == EE_TRAP_NONE ? EE_OK : EE_TRAPPED;
+    return ee_invoke(in, NULL, index, args, results) == EE_TRAP_NONE ? EE_OK : EE_TRAPPED;
 }

@@ -193,7 +193,7 @@ enum ee_status ee_start(struct ee_instance *in, struct ee_error *error)
         trap = start_data(in);
     in->trap = trap;
     if (trap == EE_TRAP_NONE && in->module->start != EE_NO_INDEX)
-        trap = ee_invoke(in, in->module->start, NULL, NULL);
+        trap = ee_invoke(in, NULL, in->module->start, NULL, NULL);
     if (trap == EE_TRAP_NONE)
         return EE_OK;
     return ee_fail(error, EE_TRAPPED, EE_NO_INDEX, EE_NO_INDEX, ee_trap_text(trap));

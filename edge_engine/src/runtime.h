@@ -54,8 +54,9 @@ struct ee_global_cell {
 
 /* A saved state of the frame stack, below the frames of one ee_call. */
 struct ee_activation {
-    struct ee_activation *previous;
+    _Alignas(16) struct ee_activation *previous; /* of this instance */
     uint8_t *top;
+    struct ee_instance *caller; /* whose code made this call; NULL: the host */
 };
 
 struct ee_instance {
@@ -150,7 +151,8 @@ EE_MUST_CHECK bool ee_charge(struct ee_instance *in, uint64_t units);
 /* Calls a host function, or a function of another instance, for `in`: arguments at slots, then the results. */
 enum ee_trap ee_call_outside(struct ee_instance *in, struct ee_func *function, uint64_t *slots);
 /* Calls any function of this instance; slots as in ee_host_fn. Keeps the trap. */
-enum ee_trap ee_invoke(struct ee_instance *in, uint32_t index, const uint64_t *args, uint64_t *results);
+enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint32_t index, const uint64_t *args,
+                       uint64_t *results);
 
 /* translate.c: makes function->code point to code. EE_TRAP_NONE, EE_TRAP_NO_MEMORY or EE_TRAP_STACK_EXHAUSTED. */
 enum ee_trap ee_translate(struct ee_instance *in, struct ee_func *function);
