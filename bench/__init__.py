@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m bench``: how fast, how small and how quick to start the engine is, beside its peers and native code.
 
-Not part of the wheel. ``kernels/`` holds the C sources; ``kernels.py`` builds them; ``worker.py`` and ``runner.c`` run
+Not part of the wheel. ``kernels/`` holds the C sources; ``kernels.py`` builds them; ``worker.py`` and ``runner/`` run
 them, one process per peer; ``measure.py`` asks the workers in turn; ``report.py`` and ``plot.py`` write what came out.
 
 Errors::

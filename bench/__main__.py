@@ -54,13 +54,13 @@ async def measure(options: argparse.Namespace, console: Console) -> Results:
     """Build everything and take all samples."""
     kernels = build(select(options.kernel))
     peers = [peer for peer in PEERS if not options.peer or peer.name in options.peer]
-    runner = build_runner() if any("{runner}" in peer.command for peer in peers) else None
+    commands = {peer.name: [str(build_runner(peer.runner)), *peer.options] if peer.runner else [] for peer in peers}
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     scale = options.scale or (QUICK_SCALE if options.quick else 1.0)
     info = machine()
     extras: dict[str, dict[str, object]] = {}
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(Client(peer, runner)) for peer in peers]
+        clients = [await stack.enter_async_context(Client(peer, commands[peer.name])) for peer in peers]
         versions = {client.peer.name: await client.version() for client in clients}
         with console.status("bench") as status:
             times = await take_samples(

@@ -1,19 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds runner.c with the engine's sources for this machine."""
+"""Builds the C runners: wasel and wasm3 for this machine, and all three, wasel, wasm3 and native code, for another.
+
+Each is bench/runner/main.c with one engine. wasm3's sources come from pywasm3's archive (MIT), fetched when asked for.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.kernels import BUILD
+from bench.fetch import sdist_folder
+from bench.kernels import BUILD, FLAGS, KERNELS, SOURCES
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE, ENGINE_SOURCES
-from edge_engine.zig import HOST, ROOT, compile_objects, link
+from edge_engine.zig import HOST, ROOT, Target, compile_objects, link
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["build_runner"]
+__all__ = ["HOST_PLACE", "Place", "build_native", "build_runner", "build_wasel", "build_wasm3"]
 
+RUNNER = ROOT / "bench" / "runner"
+WASM3_VERSION = "0.5.0"
+WASM3_FLAGS = (
+    "-std=gnu11",
+    "-O3",
+    "-g0",
+    "-w",
+    "-DNDEBUG",
+    "-DNASSERTS",
+    "-fomit-frame-pointer",
+    "-fno-stack-protector",
+    "-fno-sanitize=all",
+)
 RUNNER_FLAGS = (
     "-std=c17",
     "-D_GNU_SOURCE",
@@ -24,12 +43,59 @@ RUNNER_FLAGS = (
     "-Wmissing-prototypes",
     "-Werror",
     "-fno-sanitize=all",
-    f"-I{ENGINE_INCLUDE}",
+    f"-I{RUNNER}",
 )
 
 
-def build_runner() -> Path:
-    """Compile what is not up to date and link; ToolError if the compiler fails."""
-    engine = compile_objects(ENGINE_SOURCES, BUILD / "host", HOST, ENGINE_FLAGS)
-    runner = compile_objects([ROOT / "bench" / "runner.c"], BUILD / "host", HOST, RUNNER_FLAGS)
-    return link([*runner, *engine], BUILD / "host" / "runner", HOST)
+@dataclass(frozen=True)
+class Place:
+    """Where a runner runs: what to build for, and what else the build needs there."""
+
+    name: str
+    target: Target
+    flags: tuple[str, ...] = ()
+    link_flags: tuple[str, ...] = ()
+    extra_sources: tuple[Path, ...] = ()
+
+
+HOST_PLACE = Place("host", HOST)
+
+
+def _build(name: str, place: Place, engine: Sequence[Path], flags: Sequence[str]) -> Path:
+    folder = BUILD / place.name
+    sources = [RUNNER / "main.c", RUNNER / f"{name}.c", *place.extra_sources]
+    runner = compile_objects(sources, folder / name, place.target, [*RUNNER_FLAGS, *place.flags, *flags])
+    return link([*runner, *engine], folder / f"runner-{name}", place.target, place.link_flags)
+
+
+def build_wasel(place: Place) -> Path:
+    """Build wasel's engine from the tree."""
+    engine = compile_objects(ENGINE_SOURCES, BUILD / place.name / "engine", place.target, ENGINE_FLAGS)
+    return _build("wasel", place, engine, [f"-I{ENGINE_INCLUDE}"])
+
+
+def build_wasm3(place: Place) -> Path:
+    """Build wasm3; BenchError if its sources can't be fetched."""
+    folder = sdist_folder("pywasm3", WASM3_VERSION) / "wasm3"
+    engine = compile_objects(
+        sorted(folder.glob("*.c")), BUILD / place.name / "wasm3-objects", place.target, WASM3_FLAGS
+    )
+    return _build("wasm3", place, engine, [f"-isystem{folder}"])
+
+
+def build_native(place: Place) -> Path:
+    """Build the kernels themselves, linked into one program."""
+    objects: list[Path] = []
+    for kernel in KERNELS:
+        flags = [*FLAGS, f"-Drun=run_{kernel.name}"]
+        objects += compile_objects([SOURCES / f"{kernel.name}.c"], BUILD / place.name / "kernels", place.target, flags)
+    names = " ".join(f"X({kernel.name})" for kernel in KERNELS)
+    return _build("native", place, objects, [f"-DBENCH_KERNELS={names}"])
+
+
+BUILDERS = {"wasel": build_wasel, "wasm3": build_wasm3, "native": build_native}
+
+
+def build_runner(name: str, place: Place = HOST_PLACE) -> Path:
+    """Build the runner called ``name`` (a key of BUILDERS); ToolError if the compiler fails."""
+    return BUILDERS[name](place)

@@ -16,6 +16,7 @@ from bench import BenchError
 from edge_engine.zig import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -31,34 +32,35 @@ class Peer:
 
     name: str
     what: str
-    command: tuple[str, ...] = ()  # of the worker; empty: bench.worker with this name
+    runner: str = ""  # key of engine.BUILDERS; empty: bench.worker with this name
+    options: tuple[str, ...] = ()  # of the runner
     native: bool = False  # runs the shared object, not the wasm module
     extra_samples: int = 1
 
 
 PEERS = (
     Peer("c", "the same C compiled to native code", native=True, extra_samples=3),
-    Peer("wasel", "wasel's interpreter", command=("{runner}",)),
-    Peer("wasel-fuel", "wasel's interpreter, counting fuel", command=("{runner}", "--fuel")),
-    Peer("wasm3", "wasm3 from pywasm3"),
+    Peer("wasel", "wasel's interpreter", runner="wasel"),
+    Peer("wasel-fuel", "wasel's interpreter, counting fuel", runner="wasel", options=("--fuel",)),
+    Peer("wasm3", "wasm3 as pywasm3 builds it"),
+    Peer("wasm3-clang", "wasm3 from pywasm3's sources, built as wasel is", runner="wasm3"),
     Peer("wasmtime", "wasmtime (Cranelift)", extra_samples=3),
     Peer("wasmtime-fuel", "wasmtime, counting fuel", extra_samples=3),
 )
 
 
 class Client:
-    """A worker process; use as an async context manager, which ends the process."""
+    """A worker process; use as an async context manager, which ends the process. No command: bench.worker."""
 
-    def __init__(self, peer: Peer, runner: Path | None) -> None:
+    def __init__(self, peer: Peer, command: Sequence[str] = ()) -> None:
         self.peer = peer
-        self._runner = runner
+        self._command = list(command) or [sys.executable, "-m", "bench.worker", peer.name]
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
         """Start the worker."""
-        command = [word.format(runner=self._runner) for word in self.peer.command]
         self._process = await asyncio.create_subprocess_exec(
-            *(command or [sys.executable, "-m", "bench.worker", self.peer.name]),
+            *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,

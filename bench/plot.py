@@ -21,6 +21,7 @@ COLOURS = {
     "wasel-fuel": "#5eaaa3",
     "wasel-native": "#134e4a",
     "wasm3": "#d97706",
+    "wasm3-clang": "#f0b469",
     "wasmtime": "#6d5bd0",
     "wasmtime-fuel": "#a99ee6",
 }

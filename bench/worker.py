@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """One peer in a process of its own: ``python -m bench.worker PEER``, commands on stdin, answers on stdout.
 
-The protocol, which ``runner.c`` speaks too; one line each way, fields separated by a space, so paths hold none::
+The protocol, which ``runner/main.c`` speaks too; one line each way, fields separated by a space, so paths hold none::
 
     version                   ->  ok TEXT
     load NAME PATH            ->  ok NANOSECONDS             load and start a module, keep it under NAME
-    run NAME ROUNDS           ->  ok NANOSECONDS CHECKSUM    one call of run(ROUNDS), timed inside this process
+    run NAME ROUNDS           ->  ok NANOSECONDS CHECKSUM    one call of run(ROUNDS): the thread's processor time
     startup PATH COUNT        ->  ok NANOSECONDS...          COUNT times: bytes in memory to started, and forgotten
     usage NAME                ->  ok KEY=BYTES...            what the peer knows about the memory it uses
     anything that fails       ->  error TEXT
 
-A module is started as its users would: with ``_start`` called where it is exported. WASI calls are answered by
-``WASI_ANSWERS``: enough for a hello, written nowhere. Does not check results: the asking side does.
+Runs are timed by the thread's processor time, which other processes on a busy machine disturb least; loads and starts
+by the clock on the wall, since an engine may use several threads for them. A module is started as its users would: with
+``_start`` called where it is exported. WASI calls get answers that are enough for a hello, written nowhere. Does not
+check results: the asking side does.
 """
 
 from __future__ import annotations
@@ -209,9 +211,9 @@ def answer(worker: Worker, loaded: dict[str, Callable[[int], int]], words: list[
             return str(time.perf_counter_ns() - begin)
         case ["run", name, rounds]:
             run, count = loaded[name], int(rounds)
-            begin = time.perf_counter_ns()
+            begin = time.thread_time_ns()
             result = run(count)
-            return f"{time.perf_counter_ns() - begin} {result}"
+            return f"{time.thread_time_ns() - begin} {result}"
         case ["startup", path, count]:
             start = worker.startup(Path(path).read_bytes())
             times = []

@@ -10,15 +10,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import subprocess
 import sys
 import tarfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from bench import BenchError
 from bench.corpus import CorpusError
 from bench.corpus.origins import DRIVERS, PACKAGES, SDISTS, Driver, Package, Sdist
 from bench.corpus.wasm import code_size
+from bench.fetch import npm_archive, sdist_folder
 from bench.kernels import BUILD, WASM
 from edge_engine.zig import ROOT, Target, ToolError, compile_objects, link, run_tool
 
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CORPUS = BUILD / "corpus"
-ARCHIVES = BUILD / "corpus-archives"
+OBJECTS = BUILD / "corpus-objects"
 MANIFEST = ROOT / "bench" / "corpus" / "manifest.json"
 DRIVER_SOURCES = ROOT / "bench" / "corpus" / "sources"
-FETCH_TIMEOUT_S = 180.0
 WASI = Target("wasi", "wasm32-wasi", WASM.flags)
 
 
@@ -46,18 +46,6 @@ class Entry:
     sha256: str
 
 
-def _run(command: list[str], where: Path) -> str:
-    try:
-        done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=True, timeout=FETCH_TIMEOUT_S)
-    except FileNotFoundError as missing:
-        raise CorpusError(f"{command[0]} is not installed") from missing
-    except subprocess.TimeoutExpired as late:
-        raise CorpusError(f"{' '.join(command)}: not finished after {FETCH_TIMEOUT_S:.0f} s") from late
-    except subprocess.CalledProcessError as failed:
-        raise CorpusError(f"{' '.join(command)}: {failed.stderr.strip()}") from failed
-    return done.stdout
-
-
 def _entry(path: Path, origin: str, language: str) -> Entry:
     data = path.read_bytes()
     return Entry(path.name, origin, language, len(data), code_size(data), hashlib.sha256(data).hexdigest())
@@ -70,10 +58,7 @@ def _flat(name: str) -> str:
 def from_npm(package: Package) -> Iterator[Entry]:
     """Fetch an npm package (its scripts don't run) and take the modules named."""
     origin = f"npm {package.name} {package.version}"
-    archive = ARCHIVES / f"{_flat(package.name)}-{package.version}.tgz"
-    if not archive.exists():
-        _run(["npm", "pack", "--silent", f"{package.name}@{package.version}"], ARCHIVES)
-    with tarfile.open(archive) as tar:
+    with tarfile.open(npm_archive(package.name, package.version)) as tar:
         for name in package.paths:
             member = tar.extractfile(f"package/{name}")
             if member is None:
@@ -85,15 +70,10 @@ def from_npm(package: Package) -> Iterator[Entry]:
 
 def from_sdist(sdist: Sdist) -> Iterator[Entry]:
     """Fetch a source archive of PyPI and compile its C files into one module."""
-    folder = ARCHIVES / f"{sdist.name}-{sdist.version}"
-    if not folder.exists():
-        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
-        _run([*pip, f"{sdist.name}=={sdist.version}"], ARCHIVES)
-        with tarfile.open(ARCHIVES / f"{sdist.name}-{sdist.version}.tar.gz") as tar:
-            tar.extractall(ARCHIVES, filter="data")
+    folder = sdist_folder(sdist.name, sdist.version)
     sources = sorted(path for pattern in sdist.sources for path in folder.glob(pattern))
     flags = ["-O2", "-g0", "-w", "-fno-sanitize=all", *(f"-I{folder / name}" for name in sdist.include), *sdist.flags]
-    objects = compile_objects(sources, ARCHIVES / f"{sdist.name}-objects", WASI, flags)
+    objects = compile_objects(sources, OBJECTS / sdist.name, WASI, flags)
     link_flags = ["-mexec-model=reactor", "-Wl,--no-entry", "-s", *(f"-Wl,--export={name}" for name in sdist.exports)]
     output = link(objects, CORPUS / f"{sdist.name}.wasm", WASI, link_flags)
     yield _entry(output, f"pypi {sdist.name} {sdist.version}, compiled", "C")
@@ -108,18 +88,18 @@ def from_driver(driver: Driver) -> Iterator[Entry]:
             target = ["-target", str(WASM.triple), *WASM.flags, "-O", level]
             flags = ["-fno-entry", "-rdynamic", "-fstrip", f"-femit-bin={output}"]
             if not output.exists() or output.stat().st_mtime < source.stat().st_mtime:
-                run_tool(["build-exe", str(source), *target, *flags], cwd=ARCHIVES)
+                run_tool(["build-exe", str(source), *target, *flags], cwd=OBJECTS)
             yield _entry(output, f"{driver.file}, Zig's standard library", "Zig")
         else:
             flags = [level, "-g0", "-w", "-fno-sanitize=all"]
-            objects = compile_objects([source], ARCHIVES / f"drivers{level}", WASI, flags)
+            objects = compile_objects([source], OBJECTS / f"drivers{level}", WASI, flags)
             yield _entry(link(objects, output, WASI, ["-s"]), f"{driver.file}, wasi-libc", "C")
 
 
 def gather() -> tuple[list[Entry], list[str]]:
     """Everything that could be had, and what went wrong with the rest."""
     CORPUS.mkdir(parents=True, exist_ok=True)
-    ARCHIVES.mkdir(parents=True, exist_ok=True)
+    OBJECTS.mkdir(parents=True, exist_ok=True)
     entries: list[Entry] = []
     problems: list[str] = []
     takes: list[tuple[str, Iterator[Entry]]] = [
@@ -130,7 +110,7 @@ def gather() -> tuple[list[Entry], list[str]]:
     for name, modules in takes:
         try:
             entries.extend(modules)
-        except (CorpusError, ToolError, KeyError, OSError) as error:
+        except (BenchError, ToolError, KeyError, OSError) as error:
             problems.append(f"{name}: {error}")
     return sorted(entries, key=lambda entry: entry.file), problems
 

@@ -39,10 +39,10 @@ async def test_every_peer_computes_what_native_code_does(built, peer):
     reason = _missing(peer.name)
     if reason:
         pytest.skip(reason)
-    runner = build_runner() if "{runner}" in peer.command else None
+    command = [str(build_runner(peer.runner)), *peer.options] if peer.runner else []
     async with AsyncExitStack() as stack:
-        native = await stack.enter_async_context(Client(PEERS[0], None))
-        other = await stack.enter_async_context(Client(peer, runner))
+        native = await stack.enter_async_context(Client(PEERS[0]))
+        other = await stack.enter_async_context(Client(peer, command))
         for item in built:
             name = item.kernel.name
             rounds = ROUNDS.get(name, 5)
@@ -56,7 +56,7 @@ async def test_every_peer_computes_what_native_code_does(built, peer):
 
 async def _checksum(built, name, rounds):
     item = next(item for item in built if item.kernel.name == name)
-    async with Client(PEERS[0], None) as native:
+    async with Client(PEERS[0]) as native:
         await native.load(name, item.native)
         return (await native.run(name, rounds))[1]
 
@@ -83,7 +83,7 @@ async def test_fib_adds_up(built):
 
 async def test_samples_are_taken_from_every_peer_in_every_round(built):
     chosen = [item for item in built if item.kernel.name in {"fib", "vm"}]
-    async with Client(PEERS[0], None) as native:
+    async with Client(PEERS[0]) as native:
         times = await take_samples([native], chosen, rounds=3, scale=0.001)
     assert [item.name for item in times] == [item.kernel.name for item in chosen]
     assert all(len(item.samples_ns["c"]) == 3 * PEERS[0].extra_samples for item in times)
@@ -92,7 +92,7 @@ async def test_samples_are_taken_from_every_peer_in_every_round(built):
 async def test_a_worker_that_refuses_says_why(tmp_path):
     empty = tmp_path / "empty.so"
     empty.write_bytes(b"")
-    async with Client(PEERS[0], None) as native:
+    async with Client(PEERS[0]) as native:
         with pytest.raises(BenchError, match=r"empty\.so"):
             await native.load("empty", empty)
         assert (await native.version()).startswith("zig ")
