@@ -93,7 +93,7 @@ def _trie(operations: tuple[Operation, ...], rows: list[tuple[str, ...]]) -> lis
     return nodes
 
 
-def _header(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], handlers: int) -> str:
+def _header(operations: tuple[Operation, ...], handlers: int) -> str:
     rows = "\n".join(f"    EE_DO_{operation.name}," for operation in operations)
     return f"""{TOP}#pragma once
 
@@ -145,35 +145,39 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def generated_sources() -> tuple[Path, ...]:
-    """Bring the generated files up to date and return those to compile."""
-    stamp = hashlib.sha256(b"\0".join(path.read_bytes() for path in INPUTS)).hexdigest()
-    stamp_file = GENERATED / "stamp"
-    if stamp_file.exists() and stamp_file.read_text() == stamp:
-        return tuple(sorted(GENERATED.glob("*.c")))
-    operations, shapes = all_operations()
+def _files(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], rows: list[tuple[str, ...]]) -> dict[str, str]:
+    """All generated files, by name."""
     by_name = {operation.name: operation for operation in operations}
-    rows = read_superinstructions(set(by_name))
     if any(by_name[part].ends for row in rows for part in row[:-1]):
         raise ValueError(f"{SUPERINSTRUCTIONS.name}: an operation that ends a sequence stands before its end")
     handlers = [(operation.name, (operation,)) for operation in operations]
     handlers += [(f"x{number}", tuple(by_name[part] for part in row)) for number, row in enumerate(rows)]
-    GENERATED.mkdir(parents=True, exist_ok=True)
     files = {
-        "operations.h": _header(operations, shapes, len(handlers)),
+        "operations.h": _header(operations, len(handlers)),
         "handler_tables.c": _tables(operations, shapes, [name for name, _ in handlers], _trie(operations, rows)),
     }
     for number, start in enumerate(range(0, len(handlers), HANDLERS_PER_FILE)):
         group = handlers[start : start + HANDLERS_PER_FILE]
         prototypes = "\n".join(f"enum ee_trap ee_h_{name}(EE_ARGS);" for name, _ in group)
         bodies = "\n\n".join(_handler(name, parts) for name, parts in group)
-        files[f"handlers_{number:02}.c"] = (
-            f'{TOP}#include "interpret.h"\n\n{prototypes}\n\n{bodies}\n'
-        )
-    for old in GENERATED.glob("*.c"):
+        files[f"handlers_{number:02}.c"] = f'{TOP}#include "interpret.h"\n\n{prototypes}\n\n{bodies}\n'
+    return files
+
+
+def generated_sources(folder: Path = GENERATED, *, plain: bool = False) -> tuple[Path, ...]:
+    """Bring the generated files in ``folder`` up to date and return those to compile; ``plain``: no superinstructions."""
+    stamp = hashlib.sha256(b"\0".join([bytes([plain]), *(path.read_bytes() for path in INPUTS)])).hexdigest()
+    stamp_file = folder / "stamp"
+    if stamp_file.exists() and stamp_file.read_text() == stamp:
+        return tuple(sorted(folder.glob("*.c")))
+    operations, shapes = all_operations()
+    rows = [] if plain else read_superinstructions({operation.name for operation in operations})
+    files = _files(operations, shapes, rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.c"):
         if old.name not in files:
             old.unlink()
     for name, text in files.items():
-        _write(GENERATED / name, text)
+        _write(folder / name, text)
     _write(stamp_file, stamp)
-    return tuple(sorted(GENERATED.glob("*.c")))
+    return tuple(sorted(folder.glob("*.c")))

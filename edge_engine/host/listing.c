@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Translates every function of modules and writes which operations follow each other: what superinstructions are chosen
+ * from. Built with a handler table without superinstructions.
+ *
+ * usage: listing FILE...
+ * Output, 16-bit numbers: for each file its runs, then a run of length 0. A run is a sequence that is only entered at
+ * its beginning: length, loop depth, then as many operations (EE_DO_*).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "handlers.h"
+#include "operations.h"
+
+#define ARENA_BYTES ((size_t)1 << 30)
+#define BUCKETS 8192u
+
+static struct {
+    int32_t word;
+    uint16_t operation;
+    bool used;
+} numbers[BUCKETS];
+
+static uint32_t bucket_of(int32_t word) { return ((uint32_t)word * 2654435761u) >> 19; }
+
+static void put(uint32_t number)
+{
+    uint16_t out = (uint16_t)number;
+    fwrite(&out, 2, 1, stdout);
+}
+
+static void number_operations(const struct ee_instance *in)
+{
+    for (uint16_t i = 0; i < EE_DO_COUNT; i++) {
+        int32_t word = (int32_t)((const uint8_t *)(uintptr_t)ee_handlers[i] - in->handler_base);
+        uint32_t at = bucket_of(word);
+        while (numbers[at].used)
+            at = (at + 1) % BUCKETS;
+        numbers[at].word = word;
+        numbers[at].operation = i;
+        numbers[at].used = true;
+    }
+}
+
+static uint16_t operation_at(const uint8_t *code)
+{
+    int32_t word;
+    memcpy(&word, code, 4);
+    uint32_t at = bucket_of(word);
+    while (numbers[at].used && numbers[at].word != word)
+        at = (at + 1) % BUCKETS;
+    if (!numbers[at].used) {
+        fprintf(stderr, "listing: code that is no operation\n");
+        exit(1);
+    }
+    return numbers[at].operation;
+}
+
+/* Marks on the bytes of one function's code. */
+static uint8_t *is_target;
+static int16_t *depth_change;
+
+static void branch(uint32_t operand, const uint8_t *code)
+{
+    int32_t distance;
+    memcpy(&distance, code + operand, 4);
+    uint32_t target = operand + (uint32_t)distance;
+    is_target[target] = 1;
+    if (distance < 0) {
+        depth_change[target]++;
+        depth_change[operand]--;
+    }
+}
+
+/* Calls branch for every branch operand; returns the bytes of the instruction. */
+static uint32_t walk_operands(const uint8_t *code, uint32_t at, uint16_t operation, bool mark)
+{
+    uint32_t start = at, layout = ee_operand_layouts[operation];
+    for (at += 4; layout != 0; layout >>= 4) {
+        uint32_t kind = layout & 15;
+        if (kind == EE_OPERAND_LABEL && mark)
+            branch(at, code);
+        at += kind == EE_OPERAND_16 ? 2 : kind == EE_OPERAND_64 ? 8 : 4;
+    }
+    if (operation == EE_DO_br_table_a) {
+        uint32_t count;
+        memcpy(&count, code + at - 4, 4);
+        for (uint32_t i = 0; i <= count; i++, at += 4)
+            if (mark)
+                branch(at, code);
+    }
+    return at - start;
+}
+
+static void list(const uint8_t *code, uint32_t size)
+{
+    is_target = calloc(size + 1, 1);
+    depth_change = calloc(size + 1, sizeof *depth_change);
+    uint16_t *run = malloc((size_t)size * 2 + 2);
+    if (is_target == NULL || depth_change == NULL || run == NULL)
+        abort();
+    for (uint32_t at = 0; at < size;)
+        at += walk_operands(code, at, operation_at(code + at), true);
+    int32_t depth = 0;
+    uint32_t length = 0, run_depth = 0;
+    for (uint32_t at = 0; at < size;) {
+        uint16_t operation = operation_at(code + at);
+        uint32_t bytes = walk_operands(code, at, operation, false);
+        if (is_target[at] || length == 0 || length == 60000) {
+            if (length != 0) {
+                put(length), put(run_depth);
+                fwrite(run, 2, length, stdout);
+            }
+            length = 0;
+        }
+        int32_t here = depth + depth_change[at];
+        if (length == 0)
+            run_depth = (uint32_t)here;
+        for (uint32_t i = 0; i < bytes; i++)
+            depth += depth_change[at + i];
+        run[length++] = operation;
+        at += bytes;
+    }
+    if (length != 0) {
+        put(length), put(run_depth);
+        fwrite(run, 2, length, stdout);
+    }
+    free(is_target);
+    free(depth_change);
+    free(run);
+}
+
+/* As much of an instance as the translator looks at; nothing is linked. */
+static struct ee_instance *prepare(const uint8_t *bytes, size_t size, uint8_t *arena, struct ee_error *error)
+{
+    static struct ee_global_cell no_global;
+    memset(arena, 0, sizeof(struct ee_instance));
+    struct ee_instance *in = (struct ee_instance *)(void *)arena;
+    ee_arena_init(&in->arena, arena, ARENA_BYTES);
+    in->arena_size = ARENA_BYTES;
+    in->handler_base = (const uint8_t *)(uintptr_t)ee_handlers[0];
+    if (ee_arena_alloc(&in->arena, sizeof *in, 16) == NULL || ee_decode(bytes, size, &in->arena, &in->module, error) != EE_OK ||
+        ee_validate(in->module, &in->arena, error) != EE_OK)
+        return NULL;
+    in->functions = EE_ARENA_NEW(&in->arena, in->module->function_count, struct ee_func);
+    in->globals = EE_ARENA_NEW(&in->arena, in->module->global_count, struct ee_global_cell *);
+    if (in->functions == NULL || in->globals == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < in->module->global_count; i++)
+        in->globals[i] = &no_global;
+    for (uint32_t i = 0; i < in->module->function_count; i++)
+        in->functions[i] = (struct ee_func){.owner = in, .code = EE_LAZY_CODE};
+    return in;
+}
+
+static uint8_t *read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0)
+        return NULL;
+    *size = (size_t)ftell(file);
+    rewind(file);
+    uint8_t *bytes = malloc(*size + 1);
+    if (bytes == NULL || fread(bytes, 1, *size, file) != *size)
+        return NULL;
+    fclose(file);
+    return bytes;
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        size_t size;
+        uint8_t *bytes = read_file(argv[i], &size);
+        uint8_t *arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        struct ee_error error = {.text = "cannot be read"};
+        struct ee_instance *in = bytes != NULL && arena != MAP_FAILED ? prepare(bytes, size, arena, &error) : NULL;
+        if (in == NULL) {
+            fprintf(stderr, "listing: %s: %s\n", argv[i], error.text);
+            return 1;
+        }
+        if (i == 1)
+            number_operations(in);
+        uint32_t refused = 0;
+        for (uint32_t f = in->module->imported_functions; f < in->module->function_count; f++) {
+            size_t before = in->code_bytes;
+            if (ee_translate(in, &in->functions[f]) != EE_TRAP_NONE)
+                refused++;
+            else
+                list((const uint8_t *)in + in->functions[f].code, (uint32_t)(in->code_bytes - before));
+        }
+        fprintf(stderr, "%s: %u functions not translated, %zu bytes of code from %u\n", argv[i], refused, in->code_bytes,
+                in->module->code.end - in->module->code.begin);
+        put(0);
+        munmap(arena, ARENA_BYTES);
+        free(bytes);
+    }
+    return 0;
+}

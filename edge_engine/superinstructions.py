@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choose superinstructions from a corpus of modules: ``python -m edge_engine.superinstructions --count N MODULE...``.
+
+Every function of every module is translated without superinstructions (``host/listing.c``); what follows what, without
+a branch target in between, is counted by weight: a module counts as the square root of its size, so that large ones do
+not decide alone, and code in loops counts more. Pairs are merged, the heaviest first, as in byte pair encoding; what
+remains is parsed again as the translator does it (longest match) and thinned to what saves most dispatches.
+
+Writes ``superinstructions.txt``, the only place where they stand. Does not run any module.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import math
+import subprocess
+import sys
+from array import array
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from edge_engine.generate import MAX_PARTS, SUPERINSTRUCTIONS, generated_sources
+from edge_engine.operations import all_operations
+from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE
+from edge_engine.zig import HOST, ROOT, compile_objects, link
+
+__all__ = ["build_listing", "choose", "list_runs"]
+
+BUILD = ROOT / "build" / "training"
+Run = tuple[int, ...]
+
+
+def build_listing() -> Path:
+    """The program that lists operations, built with plain handlers."""
+    folder = BUILD / "generated"
+    sources = [*sorted((ENGINE_INCLUDE.parent / "src").glob("*.c")), *generated_sources(folder, plain=True)]
+    flags = [f"-I{folder}", *ENGINE_FLAGS]
+    objects = compile_objects(sources, BUILD / "objects", HOST, flags)
+    hosted = [flag for flag in flags if flag != "-ffreestanding"]
+    program = ROOT / "edge_engine" / "host" / "listing.c"
+    objects += compile_objects([program], BUILD / "objects", HOST, [*hosted, "-D_DEFAULT_SOURCE"])
+    return link(objects, BUILD / "listing", HOST)
+
+
+def list_runs(modules: list[Path], loop_factor: float) -> dict[Run, float]:
+    """Weight of every sequence that occurs; operations that end a sequence are its last."""
+    output = subprocess.run(
+        [str(build_listing()), *map(str, modules)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600
+    ).stdout
+    numbers = array("H", output)
+    weights: dict[Run, float] = defaultdict(float)
+    module: list[tuple[Run, float]] = []
+    at = 0
+    while at < len(numbers):
+        length = numbers[at]
+        if length:
+            run = tuple(numbers[at + 2 : at + 2 + length])
+            module.append((run, loop_factor ** min(numbers[at + 1], 3)))
+            at += 2 + length
+            continue
+        total = sum(len(run) * weight for run, weight in module)
+        for run, weight in module:
+            weights[run] += weight / total * math.sqrt(sum(len(run) for run, _ in module))
+        module = []
+        at += 1
+    return dict(weights)
+
+
+class _Merger:
+    """Byte pair encoding over weighted runs, with pair weights kept up to date."""
+
+    def __init__(self, runs: dict[Run, float], ends: set[int], longest: int) -> None:
+        self.parts: list[Run] = [(number,) for number in range(1 << 11)]
+        self.runs = [list(run) for run in runs]
+        self.weights = list(runs.values())
+        self.ends = ends
+        self.longest = longest
+        self.pairs: dict[tuple[int, int], float] = defaultdict(float)
+        self.where: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for index in range(len(self.runs)):
+            self._count(index, 1)
+        self.heap = [(-weight, pair) for pair, weight in self.pairs.items()]
+        heapq.heapify(self.heap)
+
+    def _count(self, index: int, sign: int) -> set[tuple[int, int]]:
+        run = self.runs[index]
+        changed = set(zip(run, run[1:], strict=False))
+        for pair in zip(run, run[1:], strict=False):
+            self.pairs[pair] += sign * self.weights[index]
+            if sign > 0:
+                self.where[pair].add(index)
+        return changed
+
+    def _mergeable(self, pair: tuple[int, int]) -> bool:
+        first, second = self.parts[pair[0]], self.parts[pair[1]]
+        return len(first) + len(second) <= self.longest and first[-1] not in self.ends
+
+    def merge(self) -> Run | None:
+        """Merge the heaviest pair; its parts, or None if there is none left."""
+        while self.heap:
+            weight, pair = heapq.heappop(self.heap)
+            if not self._mergeable(pair) or self.pairs[pair] <= 0:
+                continue
+            if not math.isclose(-weight, self.pairs[pair], rel_tol=1e-9):
+                heapq.heappush(self.heap, (-self.pairs[pair], pair))
+                continue
+            return self._apply(pair)
+        return None
+
+    def _apply(self, pair: tuple[int, int]) -> Run:
+        number = len(self.parts)
+        self.parts.append(self.parts[pair[0]] + self.parts[pair[1]])
+        touched: set[tuple[int, int]] = set()
+        for index in self.where.pop(pair):
+            self._count(index, -1)
+            run, out, at = self.runs[index], [], 0
+            while at < len(run):
+                if at + 1 < len(run) and (run[at], run[at + 1]) == pair:
+                    out.append(number)
+                    at += 2
+                else:
+                    out.append(run[at])
+                    at += 1
+            self.runs[index] = out
+            touched |= self._count(index, 1)
+        for changed in touched:
+            heapq.heappush(self.heap, (-self.pairs[changed], changed))
+        return self.parts[number]
+
+
+def _uses(runs: dict[Run, float], chosen: set[Run], longest: int) -> tuple[Counter[Run], float]:
+    """Weight of each chosen sequence's uses under longest match, and the weight of all dispatches."""
+    uses: Counter[Run] = Counter()
+    dispatches = 0.0
+    for run, weight in runs.items():
+        at = 0
+        while at < len(run):
+            for length in range(min(longest, len(run) - at), 1, -1):
+                if run[at : at + length] in chosen:
+                    uses[run[at : at + length]] += weight
+                    at += length
+                    break
+            else:
+                at += 1
+            dispatches += weight
+    return uses, dispatches
+
+
+def choose(runs: dict[Run, float], ends: set[int], count: int, longest: int) -> tuple[list[Run], float]:
+    """``count`` sequences, those that save most first, and the share of dispatches that remains."""
+    merger = _Merger(runs, ends, longest)
+    chosen: set[Run] = set()
+    before = sum(len(run) * weight for run, weight in runs.items())
+    uses: Counter[Run] = Counter()
+    after = before
+    for _ in range(4):
+        while len(chosen) < count + count // 8:
+            merged = merger.merge()
+            if merged is None:
+                break
+            chosen.add(merged)
+        uses, after = _uses(runs, chosen, longest)
+        keep = sorted(chosen, key=lambda run: -uses[run] * (len(run) - 1))[:count]
+        chosen = set(keep)
+    uses, after = _uses(runs, chosen, longest)
+    return sorted(chosen, key=lambda run: (-uses[run] * (len(run) - 1), run)), after / before
+
+
+def main() -> None:
+    """Parse the command line, choose, write."""
+    parser = argparse.ArgumentParser(prog="python -m edge_engine.superinstructions", description=__doc__)
+    parser.add_argument("modules", nargs="+", type=Path)
+    parser.add_argument("--count", type=int, default=512)
+    parser.add_argument("--longest", type=int, default=6, choices=range(2, MAX_PARTS + 1))
+    parser.add_argument("--loop-factor", type=float, default=4.0, help="how much more each loop around code counts")
+    parser.add_argument("--output", type=Path, default=SUPERINSTRUCTIONS)
+    options = parser.parse_args()
+    operations, _ = all_operations()
+    names = [operation.name for operation in operations]
+    ends = {number for number, operation in enumerate(operations) if operation.ends}
+    runs = list_runs(options.modules, options.loop_factor)
+    chosen, share = choose(runs, ends, options.count, options.longest)
+    lines = ["# Sequences of operations (operations.py) that get a handler of their own, one a line, most useful first."]
+    lines.append("# Chosen by edge_engine/superinstructions.py; do not edit by hand.")
+    lines += [" ".join(names[number] for number in run) for run in chosen]
+    options.output.write_text("\n".join(lines) + "\n")
+    sys.stdout.write(f"{len(chosen)} superinstructions; {share:.3f} of the dispatches remain\n")
+
+
+if __name__ == "__main__":
+    main()
