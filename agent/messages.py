@@ -182,6 +182,8 @@ class Desired:
                 name=entry.text("name", "module"),
             )
             entry.end()
+            if not all(variable.find("=") > 0 for variable in slots[slot].env):
+                raise MessageError(f"desired: slot {slot}: env is not a list of K=V")
             if slots[slot].size == 0:
                 raise MessageError(f"desired: slot {slot}: size is 0")
         fields.end()

@@ -76,9 +76,10 @@ def device_port(name: str) -> str:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(device_names()) or "none"
+        known = ", ".join(other for other in device_names() if other != name)
+        others = f" (there is: {known})" if known else ""
         raise LinkError(
-            f"device {name!r} is not known (known: {known}): start it with 'wasel device up', or give --port"
+            f"device {name!r} is not there{others}: start it with 'wasel device up {name}', or give --port"
         ) from None
     except (OSError, ValueError) as error:
         raise LinkError(f"{path}: cannot be read: {error}") from error

@@ -51,11 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Device", "upload_overhead"]
 
-# smpclient logs what it also raises; without a handler Python would print it on stderr.
-logging.getLogger("smpclient").addHandler(logging.NullHandler())
-logging.getLogger("smpclient").propagate = False
-logging.getLogger("smp").addHandler(logging.NullHandler())
-logging.getLogger("smp").propagate = False
+# smpclient logs what it also raises, with the whole message; without a handler Python would print it on stderr.
+logging.getLogger("smpclient").setLevel(logging.CRITICAL + 1)
 
 ANSWER_TIMEOUT_S = 2.0
 FIRST_FACTOR = 5
@@ -130,6 +127,13 @@ class Device:
     ) -> TRep:
         """Send a request until it is answered, `attempts` times at most."""
         timeout_s = timeout_s if timeout_s is not None else self.timeout_s
+        if len(request.BYTES) > self.transport.max_unencoded_size:
+            raise DeviceError(
+                f"{self.name}: {type(request).__name__} of {len(request.BYTES)} bytes is over the device's limit of "
+                f"{self.transport.max_unencoded_size}: use fewer or shorter arguments",
+                group=GROUP,
+                code=ModuleError.TOO_LARGE,
+            )
         for _ in range(attempts):
             try:
                 answer = await self._client.request(request, timeout_s)

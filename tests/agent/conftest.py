@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import io
 import shutil
 import signal
 import socket
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from agent.cli import main
 from agent.link.simulated import SimulatedDevice, serve
 
 # A busy machine draws slowly: that is no finding.
@@ -95,8 +96,8 @@ def broker(tmp_path_factory):
         process.terminate()
 
 
-def wasel(*arguments: str, timeout: float = 30, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end."""
+def wasel_process(*arguments: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "agent", *arguments],
         check=False,
@@ -104,8 +105,20 @@ def wasel(*arguments: str, timeout: float = 30, **env: str) -> subprocess.Comple
         text=True,
         timeout=timeout,
         cwd=ROOT,
-        env=os.environ | env,
     )
+
+
+def wasel(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process, which saves its start; one at a time."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    code: object = None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as stop:
+            code = stop.code
+    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
+    return subprocess.CompletedProcess(arguments, code if isinstance(code, int) else 0, *texts)
 
 
 @contextlib.contextmanager

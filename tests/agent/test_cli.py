@@ -12,7 +12,7 @@ import pytest
 
 from agent import errors
 from agent.link.simulated import module
-from tests.agent.conftest import wasel
+from tests.agent.conftest import wasel, wasel_process
 
 
 def free_url():
@@ -117,7 +117,7 @@ def test_broker_errors_are_5(device, tmp_path):
 
 
 def test_version_and_help():
-    assert re.fullmatch(r"wasel \d+\.\d+\.\d+\n", wasel("--version").stdout)
+    assert re.fullmatch(r"wasel \d+\.\d+\.\d+\n", wasel_process("--version").stdout)
     text = wasel("--help").stdout
     for command in ("run", "flash", "ps", "logs", "start", "stop", "stats", "agent", "deploy"):
         assert f" {command} " in text

@@ -17,7 +17,7 @@ from agent.link.simulated import SimulatedDevice, module
 from agent.messages import Desired, DesiredSlot, LogLine, State
 from agent.mqtt import Broker
 from agent.topics import Topics
-from tests.agent.conftest import DeviceThread, running, wasel
+from tests.agent.conftest import DeviceThread, running, wasel, wasel_process
 
 WAIT_S = 20
 
@@ -100,7 +100,7 @@ async def test_deploy_replace_report_and_share_the_port(device, broker, tmp_path
             assert flashed.returncode == 0, flashed.stderr
             # A second agent for the device is refused.
             twice = await asyncio.to_thread(
-                wasel, "agent", "--device", "dev1", "--port", device.url, "--broker", broker
+                wasel_process, "agent", "--device", "dev1", "--port", device.url, "--broker", broker
             )
             assert twice.returncode == EXIT_USAGE
             assert "already has an agent" in twice.stderr

@@ -99,6 +99,8 @@ async def test_error_codes_have_names():
         with pytest.raises(DeviceError, match="slot empty") as caught:
             await link.start(0)
         assert caught.value.code == ModuleError.SLOT_EMPTY
+        with pytest.raises(DeviceError, match="fewer or shorter arguments"):
+            await link.start(0, ("x" * 9000,))
         with pytest.raises(DeviceError, match="no slot 9"):
             await link.start(9)
         with pytest.raises(DeviceError):
@@ -199,3 +201,56 @@ async def test_smpclient_itself_works_on_our_transport():
         states = await client.request(ImageStatesRead())
         assert success(states)
         assert states.images[0].hash == hashlib.sha256(data).digest()
+
+
+class Cutting(SimulatedDevice):
+    """Dies before the n-th line from the host (inward), or goes silent before its own n-th line."""
+
+    def __init__(self, left, *, inward):
+        super().__init__(buf_size=700, buf_count=2)
+        self.left, self._inward = left, inward
+
+    def feed(self, received):
+        if not self._inward:
+            return self._spend(super().feed(received))
+        allowed = self._spend(received)
+        answer = super().feed(allowed)
+        if len(allowed) < len(received):
+            raise ConnectionError
+        return answer
+
+    def _spend(self, data):
+        lines = data.splitlines(keepends=True)
+        kept = lines[: self.left]
+        self.left -= len(kept)
+        return b"".join(kept)
+
+
+async def flash(url, data):
+    digest = hashlib.sha256(data).digest()
+    async with Device(url, timeout_s=0.02) as link:
+        if (await link.slot(0)).digest != digest:
+            if await link.candidate(0) != digest:
+                await link.upload(0, data)
+            await link.set_pending(digest)
+            await link.start(0)
+
+
+@pytest.mark.parametrize("inward", [True, False])
+async def test_link_cut_at_any_line_of_a_flash_a_retry_completes_and_starts_once(inward):
+    data = module("print x", "run", size=2500)
+    cuts = 0
+    for cut in range(200):
+        device = Cutting(cut, inward=inward)
+        async with serve(device) as url:
+            try:
+                await flash(url, data)
+                break
+            except (LinkLostError, NoAnswerError):
+                cuts += 1
+            device.left = 1 << 30
+            await flash(url, data)
+        assert device.started == [(0, hashlib.sha256(data).digest())], cut
+        if inward:
+            assert device.received_upload_bytes < len(data) + 700
+    assert cuts >= 10

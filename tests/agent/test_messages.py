@@ -25,7 +25,7 @@ slots = st.builds(
     digests,
     st.integers(1, 1 << 22),
     st.lists(texts, max_size=4).map(tuple),
-    st.lists(texts, max_size=4).map(tuple),
+    st.lists(texts.map("K={}".format), max_size=4).map(tuple),
     texts,
 )
 desired = st.builds(Desired, st.integers(0, (1 << 63) - 1), st.dictionaries(st.integers(0, 63), slots, max_size=4))
@@ -99,6 +99,7 @@ SLOT = {"digest": DIGEST, "size": 1}
         ({"v": 1, "sequence": 1, "slots": {0: SLOT | {"size": 1 << 40}}}, "size"),
         ({"v": 1, "sequence": 1, "slots": {0: SLOT | {"args": ["a\0b"]}}}, "args"),
         ({"v": 1, "sequence": 1, "slots": {0: SLOT | {"args": ["x" * 20000]}}}, "args"),
+        ({"v": 1, "sequence": 1, "slots": {0: SLOT | {"env": ["=V"]}}}, "K=V"),
         ({"v": 1, "sequence": 1, "slots": {0: SLOT | {"fuel": 1}}}, "unknown key"),
         ({"v": 1, "sequence": 1, "slots": {99: SLOT}}, "slots"),
     ],
