@@ -15,33 +15,53 @@ import pytest_asyncio
 from agent.link.device import Device as Link
 from agent.link.modules import SlotStatus
 from qemu.boards import BOARDS
+from qemu.image import build_image
 from qemu.launcher import Device, image_for, start_device
+from sel4_bridge.build import build_device
 
 RUN_TIMEOUT_S = 60  # so long may a module of these tests take on a busy machine
 
 
-@pytest.fixture(scope="session", params=[kernel.name for kernel in BOARDS[0].kernels])
-def kernel(request: pytest.FixtureRequest) -> str:
+def image_of(kernel: str) -> Path:
+    """Build a kernel's image, or skip the test and say what is missing."""
     if shutil.which(BOARDS[0].program) is None:
         pytest.skip(f"{BOARDS[0].program} is not installed")
-    if request.param == "sel4" and not os.environ.get("MICROKIT_SDK"):
+    if kernel == "sel4" and not os.environ.get("MICROKIT_SDK"):
         pytest.skip("MICROKIT_SDK is not set: genuine seL4 needs the Microkit SDK")
-    return str(request.param)
-
-
-@pytest.fixture(scope="session")
-def image(kernel: str) -> Path:
     return image_for(kernel)
 
 
-@pytest.fixture(scope="session")
-def state_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state")
+@pytest.fixture(scope="session", params=[kernel.name for kernel in BOARDS[0].kernels])
+def kernel(request: pytest.FixtureRequest) -> str:
+    """Each kernel that commands take by name, its image built."""
+    image_of(request.param)
+    return str(request.param)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the tests of the device run on."""
+
+    kernel: str
+    image: Path
+
+
+@pytest.fixture(scope="session", params=["standin", "sel4", "the ELF files of sel4 on standin"])
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Target:
+    """Each kernel with its image; and the stand-in kernel under the very ELF files that genuine seL4 runs."""
+    if request.param in {"standin", "sel4"}:
+        return Target(request.param, image_of(request.param))
+    image_of("sel4")
+    built = build_device("sel4")
+    image = tmp_path_factory.mktemp("image") / "image.bin"
+    build_image(built.system_file, built.elves["engine"].parent, image)
+    return Target("standin", image)
 
 
 @pytest.fixture(scope="session")
-def device(kernel: str, image: Path, state_root: Path) -> Iterator[Device]:
-    running = asyncio.run(start_device(f"test-{kernel}", kernel=kernel, image=image, root=state_root))
+def device(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
+    root = tmp_path_factory.mktemp("state")
+    running = asyncio.run(start_device("test", kernel=target.kernel, image=target.image, root=root))
     yield running
     asyncio.run(running.power_cut())
 

@@ -48,7 +48,6 @@ async def start_demo(kernel: str, temporary: Path) -> asyncio.subprocess.Process
     )
 
 
-@pytest.mark.usefixtures("image")
 async def test_the_demo_shows_both_versions(kernel: str, tmp_path: Path) -> None:
     demo = await start_demo(kernel, tmp_path)
     async with asyncio.timeout(TIMEOUT_S):
@@ -59,7 +58,6 @@ async def test_the_demo_shows_both_versions(kernel: str, tmp_path: Path) -> None
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.usefixtures("image")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interrupted_demo_leaves_nothing(kernel: str, tmp_path: Path, number: signal.Signals) -> None:
     demo = await start_demo(kernel, tmp_path)

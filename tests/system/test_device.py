@@ -9,7 +9,7 @@ from agent.link.device import Device as Link
 from qemu.boards import BOARDS
 from qemu.launcher import Device
 from tests.system import modules as m
-from tests.system.conftest import install, run_module, wait_for_output
+from tests.system.conftest import Target, install, run_module, wait_for_output
 
 pytestmark = pytest.mark.system
 HELLO = m.ROOT / "examples" / "hello" / "hello.c"
@@ -25,11 +25,11 @@ def hello(version: int) -> bytes:
     return m.compile_c(HELLO, f"-DVERSION={version}")
 
 
-async def test_it_boots_and_says_which_kernel_it_is(device: Device, link: Link, kernel: str) -> None:
+async def test_it_boots_and_says_which_kernel_it_is(device: Device, link: Link, target: Target) -> None:
     assert device.record.ready_ms is not None
     assert await link.echo("are you there?") == "are you there?"
     status = await link.status()
-    assert status.kernel == {"standin": "stand-in", "sel4": "sel4"}[kernel]
+    assert status.kernel == {"standin": "stand-in", "sel4": "sel4"}[target.kernel]
     assert status.board == BOARDS[0].name
     assert status.boot_ms > 0
     assert len(status.slots) >= 2
@@ -69,11 +69,11 @@ async def test_both_streams_arrive_byte_for_byte(link: Link) -> None:
 
 UNKNOWN_IMPORT = m.module(m.NOP, imports=(("env", "launch_missiles"),))
 BAD = {
-    "bad magic": (b"\0asn\x01\0\0\0", ("magic",)),
-    "truncated section": (m.module(m.NOP)[:-4], ("",)),
-    "invalid body": (m.module(m.I32_ADD), ("",)),
-    "unknown import": (UNKNOWN_IMPORT, ("env", "launch_missiles")),
-    "need above the arena": (m.module(m.NOP, pages=200), ("arena",)),
+    "bad magic": (b"\0asn\x01\0\0\0", ("magic", "at 0x0")),
+    "truncated section": (m.module(m.NOP)[:-4], ("section 10", "at 0x2f")),
+    "invalid body": (m.module(m.I32_ADD), ("i32.add", "at 0x34", "function 0")),
+    "unknown import": (UNKNOWN_IMPORT, ("import env.launch_missiles", "at 0x12")),
+    "need above the arena": (m.module(m.NOP, pages=200), ("arena", "200 pages", "8388608")),
 }
 
 
@@ -95,20 +95,20 @@ async def test_a_bad_module_is_refused_by_name_and_nothing_else_suffers(link: Li
     assert (await run_module(link, 0, hello(1))).status.state == "exited"
 
 
-TRAPS = {
-    "unreachable": m.module(m.UNREACHABLE),
-    "out of bounds memory access": m.module(b"\x41\x7f\x28\x02\x00\x1a"),  # i32.load at 2^32 - 1
-    "integer divide by zero": m.module(b"\x41\x01\x41\x00\x6d\x1a"),
-    "call stack exhausted": m.module(b"\x10\x00"),  # calls itself
+TRAPS = {  # the module and its trapping instruction's place in the file; a body begins at 0x34
+    "unreachable": (m.module(m.UNREACHABLE), 0x34),
+    "out of bounds memory access": (m.module(b"\x41\x7f\x28\x02\x00\x1a"), 0x36),  # i32.load at 2^32 - 1
+    "integer divide by zero": (m.module(b"\x41\x01\x41\x00\x6d\x1a"), 0x38),
+    "call stack exhausted": (m.module(b"\x10\x00"), 0x34),  # calls itself
 }
 
 
 @pytest.mark.parametrize("trap", TRAPS)
 async def test_a_trap_ends_only_its_module(link: Link, trap: str) -> None:
-    ended = await run_module(link, 0, TRAPS[trap])
+    module, offset = TRAPS[trap]
+    ended = await run_module(link, 0, module)
     assert (ended.status.state, ended.status.trap) == ("trapped", trap)
-    assert ended.status.backtrace
-    assert "function 0" in ended.status.backtrace
+    assert f"_start (function 0 +{offset:#x})\n" in (ended.status.backtrace or "")
     assert await link.echo("next") == "next"
 
 

@@ -18,6 +18,7 @@ from qemu.launcher import Device, running_device
 from qemu.programs import run_wasel, running_agent
 from qemu.watch import Watch, watch_device
 from tests.system import modules as m
+from tests.system.conftest import Target
 
 pytestmark = pytest.mark.system
 TIMEOUT_S = 90
@@ -34,8 +35,8 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
 
 
 @pytest_asyncio.fixture
-async def fresh(kernel: str, image: Path, tmp_path: Path) -> AsyncIterator[Device]:
-    async with running_device("mq", kernel=kernel, image=image, root=tmp_path / "state") as device:
+async def fresh(target: Target, tmp_path: Path) -> AsyncIterator[Device]:
+    async with running_device("mq", kernel=target.kernel, image=target.image, root=tmp_path / "state") as device:
         yield device
 
 

@@ -52,7 +52,6 @@ def cases() -> dict[str, Case]:
     }
 
 
-@pytest.mark.usefixtures("image")
 @pytest.mark.parametrize("name", ["hello", "exit code", "no last newline", "trap", "unknown import", "fuel", "time"])
 def test_run(kernel: str, tmp_path: Path, name: str) -> None:
     case = cases()[name]
