@@ -18,6 +18,7 @@ void memory_init(uint64_t base, uint64_t size)
 {
     next_free = base;
     ram_end = base + size;
+    (void)*(volatile uint64_t *)memory_at(ram_end - 8); /* aborts when the machine has less */
 }
 
 void memory_clear(void *at, uint64_t size)

@@ -63,8 +63,13 @@ def command(image: Path, variant: str) -> list[str]:
 
 def run(image: Path, variant: str, end: str = END, timeout_s: float = TIMEOUT_S) -> list[str]:
     """Lines up to ``end`` (not included), or everything until the time is over."""
+    return run_command(command(image, variant), end, timeout_s)
+
+
+def run_command(arguments: list[str], end: str = END, timeout_s: float = TIMEOUT_S) -> list[str]:
+    """The same for a command line of QEMU."""
     with subprocess.Popen(
-        command(image, variant), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         late = threading.Timer(timeout_s, process.kill)
         late.start()
