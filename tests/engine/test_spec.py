@@ -4,17 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_engine.build import build_host, sanitizer_preload
-from edge_engine.zig import ROOT, ToolError
+from tests.engine.sanitized import run_sanitized
 from tests.engine.spec import run_script
 from tests.engine.wast import complete_table_indices, missing_tools, spec_tests_folder
 
@@ -71,28 +67,8 @@ def test_script(script: Path, record_property: Any) -> None:
 @needs_scripts
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_scripts_under_sanitizers(folder: str) -> None:
-    try:
-        library = build_host(sanitize=True).library
-        preload = sanitizer_preload()
-    except ToolError as problem:
-        if "gcc" in problem.command[0]:
-            pytest.skip(f"no sanitizer run time: {problem.log}")
-        raise
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.engine.spec", *(str(path) for path in SCRIPTS if path.parent.name == folder)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "WASEL_ENGINE_LIBRARY": str(library),
-            "LD_PRELOAD": preload,
-            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allow_user_segv_handler=1:use_sigaltstack=0",
-            "UBSAN_OPTIONS": "print_stacktrace=1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=SANITIZED_TIMEOUT_S,
-        check=False,
-    )
+    scripts = (str(path) for path in SCRIPTS if path.parent.name == folder)
+    done = run_sanitized("tests.engine.spec", *scripts, timeout_s=SANITIZED_TIMEOUT_S)
     assert done.returncode == 0, done.stderr[-4000:]
     problems: list[str] = []
     for script, report in json.loads(done.stdout).items():
