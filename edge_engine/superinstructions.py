@@ -3,8 +3,9 @@
 
 Every function of every module is translated without superinstructions (``host/listing.c``); what follows what, without
 a branch target in between, is counted by weight: a module counts as the square root of its size, so that large ones do
-not decide alone, and code in loops counts more. Pairs are merged, the heaviest first, as in byte pair encoding; what
-remains is parsed again as the translator does it (longest match) and thinned to what saves most dispatches.
+not decide alone, and code in loops counts more. Of large modules an even sample is taken. Pairs that occur in enough
+modules are merged, the heaviest first, as in byte pair encoding; what remains is parsed again as the translator does it
+(longest match) and thinned to what saves most dispatches.
 
 Writes ``superinstructions.txt``, the only place where they stand. Does not run any module.
 """
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import itertools
 import math
 import subprocess
 import sys
 from array import array
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_engine.generate import MAX_PARTS, SUPERINSTRUCTIONS, generated_sources
@@ -28,6 +31,9 @@ from edge_engine.zig import HOST, ROOT, compile_objects, link
 __all__ = ["build_listing", "choose", "list_runs"]
 
 BUILD = ROOT / "build" / "training"
+SAMPLE = 40_000  # operations of a module that are looked at, about
+DEEPEST = 3  # loops around code beyond this don't count
+ROUNDS = 3  # of merging and thinning
 Run = tuple[int, ...]
 
 
@@ -43,39 +49,61 @@ def build_listing() -> Path:
     return link(objects, BUILD / "listing", HOST)
 
 
-def list_runs(modules: list[Path], loop_factor: float) -> dict[Run, float]:
+@dataclass
+class Corpus:
+    """Runs, their weights, and the modules they occur in as bits of a number."""
+
+    weights: dict[Run, float] = field(default_factory=lambda: defaultdict(float))
+    modules: dict[Run, int] = field(default_factory=lambda: defaultdict(int))
+    count: int = 0
+
+    def add(self, runs: list[tuple[Run, float]]) -> None:
+        """Count a module's runs, each with its weight in the module."""
+        length = sum(len(run) for run, _ in runs)
+        step = -(-length // SAMPLE)
+        runs = runs[::step]
+        length = sum(len(run) for run, _ in runs)
+        total = sum(len(run) * weight for run, weight in runs)
+        for run, weight in runs:
+            self.weights[run] += weight / total * math.sqrt(length)
+            self.modules[run] |= 1 << self.count
+        self.count += 1
+
+
+def list_runs(modules: list[Path], loop_factor: float) -> Corpus:
     """Weight of every sequence that occurs; operations that end a sequence are its last."""
     output = subprocess.run(
         [str(build_listing()), *map(str, modules)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600
     ).stdout
     numbers = array("H", output)
-    weights: dict[Run, float] = defaultdict(float)
+    corpus = Corpus()
     module: list[tuple[Run, float]] = []
     at = 0
     while at < len(numbers):
         length = numbers[at]
         if length:
             run = tuple(numbers[at + 2 : at + 2 + length])
-            module.append((run, loop_factor ** min(numbers[at + 1], 3)))
+            if length > 1:
+                module.append((run, loop_factor ** min(numbers[at + 1], DEEPEST)))
             at += 2 + length
             continue
-        total = sum(len(run) * weight for run, weight in module)
-        for run, weight in module:
-            weights[run] += weight / total * math.sqrt(sum(len(run) for run, _ in module))
+        corpus.add(module)
         module = []
         at += 1
-    return dict(weights)
+    return corpus
 
 
 class _Merger:
     """Byte pair encoding over weighted runs, with pair weights kept up to date."""
 
-    def __init__(self, runs: dict[Run, float], ends: set[int], longest: int) -> None:
+    def __init__(self, corpus: Corpus, ends: set[int], longest: int, least_modules: int) -> None:
         self.parts: list[Run] = [(number,) for number in range(1 << 11)]
-        self.runs = [list(run) for run in runs]
-        self.weights = list(runs.values())
+        self.runs = [list(run) for run in corpus.weights]
+        self.weights = list(corpus.weights.values())
+        self.modules = [corpus.modules[run] for run in corpus.weights]
         self.ends = ends
         self.longest = longest
+        self.least_modules = least_modules
         self.pairs: dict[tuple[int, int], float] = defaultdict(float)
         self.where: dict[tuple[int, int], set[int]] = defaultdict(set)
         for index in range(len(self.runs)):
@@ -83,35 +111,39 @@ class _Merger:
         self.heap = [(-weight, pair) for pair, weight in self.pairs.items()]
         heapq.heapify(self.heap)
 
-    def _count(self, index: int, sign: int) -> set[tuple[int, int]]:
+    def _count(self, index: int, sign: int) -> None:
         run = self.runs[index]
-        changed = set(zip(run, run[1:], strict=False))
-        for pair in zip(run, run[1:], strict=False):
+        for pair in itertools.pairwise(run):
             self.pairs[pair] += sign * self.weights[index]
             if sign > 0:
                 self.where[pair].add(index)
-        return changed
 
     def _mergeable(self, pair: tuple[int, int]) -> bool:
         first, second = self.parts[pair[0]], self.parts[pair[1]]
-        return len(first) + len(second) <= self.longest and first[-1] not in self.ends
+        if len(first) + len(second) > self.longest or first[-1] in self.ends:
+            return False
+        found = 0
+        for index in self.where[pair]:
+            found |= self.modules[index]
+        return found.bit_count() >= self.least_modules
 
     def merge(self) -> Run | None:
         """Merge the heaviest pair; its parts, or None if there is none left."""
         while self.heap:
             weight, pair = heapq.heappop(self.heap)
-            if not self._mergeable(pair) or self.pairs[pair] <= 0:
+            now = self.pairs[pair]
+            if now <= 0 or -weight > now * 1.000001:  # less than when it was put here
+                if now > 0:
+                    heapq.heappush(self.heap, (-now, pair))
                 continue
-            if not math.isclose(-weight, self.pairs[pair], rel_tol=1e-9):
-                heapq.heappush(self.heap, (-self.pairs[pair], pair))
-                continue
-            return self._apply(pair)
+            if self._mergeable(pair):
+                return self._apply(pair)
         return None
 
     def _apply(self, pair: tuple[int, int]) -> Run:
         number = len(self.parts)
         self.parts.append(self.parts[pair[0]] + self.parts[pair[1]])
-        touched: set[tuple[int, int]] = set()
+        grown: set[tuple[int, int]] = set()
         for index in self.where.pop(pair):
             self._count(index, -1)
             run, out, at = self.runs[index], [], 0
@@ -123,9 +155,10 @@ class _Merger:
                     out.append(run[at])
                     at += 1
             self.runs[index] = out
-            touched |= self._count(index, 1)
-        for changed in touched:
-            heapq.heappush(self.heap, (-self.pairs[changed], changed))
+            self._count(index, 1)
+            grown.update(two for two in itertools.pairwise(out) if number in two)
+        for two in grown:
+            heapq.heappush(self.heap, (-self.pairs[two], two))
         return self.parts[number]
 
 
@@ -147,14 +180,15 @@ def _uses(runs: dict[Run, float], chosen: set[Run], longest: int) -> tuple[Count
     return uses, dispatches
 
 
-def choose(runs: dict[Run, float], ends: set[int], count: int, longest: int) -> tuple[list[Run], float]:
+def choose(corpus: Corpus, ends: set[int], count: int, longest: int, least_modules: int) -> tuple[list[Run], float]:
     """``count`` sequences, those that save most first, and the share of dispatches that remains."""
-    merger = _Merger(runs, ends, longest)
+    merger = _Merger(corpus, ends, longest, least_modules)
+    runs = corpus.weights
     chosen: set[Run] = set()
     before = sum(len(run) * weight for run, weight in runs.items())
     uses: Counter[Run] = Counter()
     after = before
-    for _ in range(4):
+    for _ in range(ROUNDS):
         while len(chosen) < count + count // 8:
             merged = merger.merge()
             if merged is None:
@@ -173,14 +207,15 @@ def main() -> None:
     parser.add_argument("modules", nargs="+", type=Path)
     parser.add_argument("--count", type=int, default=512)
     parser.add_argument("--longest", type=int, default=6, choices=range(2, MAX_PARTS + 1))
-    parser.add_argument("--loop-factor", type=float, default=4.0, help="how much more each loop around code counts")
+    parser.add_argument("--loop-factor", type=float, default=3.0, help="how much more each loop around code counts")
+    parser.add_argument("--least-modules", type=int, default=4, help="in how many modules a sequence must occur")
     parser.add_argument("--output", type=Path, default=SUPERINSTRUCTIONS)
     options = parser.parse_args()
     operations, _ = all_operations()
     names = [operation.name for operation in operations]
     ends = {number for number, operation in enumerate(operations) if operation.ends}
-    runs = list_runs(options.modules, options.loop_factor)
-    chosen, share = choose(runs, ends, options.count, options.longest)
+    corpus = list_runs(options.modules, options.loop_factor)
+    chosen, share = choose(corpus, ends, options.count, options.longest, options.least_modules)
     lines = ["# Sequences of operations (operations.py) that get a handler of their own, one a line, most useful first."]
     lines.append("# Chosen by edge_engine/superinstructions.py; do not edit by hand.")
     lines += [" ".join(names[number] for number in run) for run in chosen]

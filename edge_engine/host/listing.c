@@ -59,9 +59,9 @@ static uint16_t operation_at(const uint8_t *code)
     return numbers[at].operation;
 }
 
-/* Marks on the bytes of one function's code. */
+/* Marks on the bytes of one function's code. A loop reaches from its head to the last branch back to it. */
 static uint8_t *is_target;
-static int16_t *depth_change;
+static uint32_t *loop_end;
 
 static void branch(uint32_t operand, const uint8_t *code)
 {
@@ -69,10 +69,8 @@ static void branch(uint32_t operand, const uint8_t *code)
     memcpy(&distance, code + operand, 4);
     uint32_t target = operand + (uint32_t)distance;
     is_target[target] = 1;
-    if (distance < 0) {
-        depth_change[target]++;
-        depth_change[operand]--;
-    }
+    if (distance < 0 && loop_end[target] < operand)
+        loop_end[target] = operand;
 }
 
 /* Calls branch for every branch operand; returns the bytes of the instruction. */
@@ -98,12 +96,18 @@ static uint32_t walk_operands(const uint8_t *code, uint32_t at, uint16_t operati
 static void list(const uint8_t *code, uint32_t size)
 {
     is_target = calloc(size + 1, 1);
-    depth_change = calloc(size + 1, sizeof *depth_change);
+    loop_end = calloc(size + 1, sizeof *loop_end);
+    int16_t *depth_change = calloc(size + 1, sizeof *depth_change);
     uint16_t *run = malloc((size_t)size * 2 + 2);
-    if (is_target == NULL || depth_change == NULL || run == NULL)
+    if (is_target == NULL || loop_end == NULL || depth_change == NULL || run == NULL)
         abort();
     for (uint32_t at = 0; at < size;)
         at += walk_operands(code, at, operation_at(code + at), true);
+    for (uint32_t at = 0; at < size; at++)
+        if (loop_end[at] != 0) {
+            depth_change[at]++;
+            depth_change[loop_end[at]]--;
+        }
     int32_t depth = 0;
     uint32_t length = 0, run_depth = 0;
     for (uint32_t at = 0; at < size;) {
@@ -129,6 +133,7 @@ static void list(const uint8_t *code, uint32_t size)
         fwrite(run, 2, length, stdout);
     }
     free(is_target);
+    free(loop_end);
     free(depth_change);
     free(run);
 }

@@ -119,10 +119,13 @@ static inline uint32_t ee_class(uint8_t type)
 /* Appends an operation; slots are given as slot numbers. Returns its serial number. */
 uint32_t ee_append(struct ee_translator *t, uint16_t operation, uint8_t count, const uint64_t *operands);
 void ee_flush(struct ee_translator *t);
-/* May the operation with this number still be changed? */
 bool ee_is_last(const struct ee_translator *t, uint32_t serial);
-/* Makes the last operation also store its result: turns it into its twin. */
-void ee_also_store(struct ee_translator *t, uint32_t slot);
+/* May the operation with this number still be changed? */
+bool ee_in_window(const struct ee_translator *t, uint32_t serial);
+/* Makes that operation also store its result: turns it into its twin. */
+void ee_also_store(struct ee_translator *t, uint32_t serial, uint32_t slot);
+/* Puts the operation pushed last before the one pushed before it. */
+void ee_swap_last(struct ee_translator *t);
 void ee_patch(struct ee_translator *t, uint32_t operand, uint32_t target);
 void ee_patch_chain(struct ee_translator *t, uint32_t operand, uint32_t target);
 void ee_write_label(struct ee_translator *t, uint64_t label);

@@ -139,9 +139,19 @@ void ee_flush(struct ee_translator *t)
 
 bool ee_is_last(const struct ee_translator *t, uint32_t serial) { return t->count != 0 && serial + 1 == t->serial; }
 
-void ee_also_store(struct ee_translator *t, uint32_t slot)
+bool ee_in_window(const struct ee_translator *t, uint32_t serial) { return t->serial - serial <= t->count; }
+
+void ee_also_store(struct ee_translator *t, uint32_t serial, uint32_t slot)
 {
-    struct ee_pending *p = pending(t, t->count - 1);
+    struct ee_pending *p = pending(t, t->count - (t->serial - serial));
     p->operation++;
     p->operands[p->count++] = EE_SLOT(slot);
+}
+
+void ee_swap_last(struct ee_translator *t)
+{
+    struct ee_pending *last = pending(t, t->count - 1), *before = pending(t, t->count - 2);
+    struct ee_pending swap = *last;
+    *last = *before;
+    *before = swap;
 }

@@ -61,12 +61,16 @@ static void overwritten(struct ee_translator *t, uint32_t slot, uint32_t slots)
             t->acc[class].home = EE_NO_SLOT;
 }
 
-static void store_acc(struct ee_translator *t, uint8_t type, uint32_t slot)
+/*
+ * The operation that made the value can store it itself if it was the last one, or, into the entry's own slot, if it is
+ * still in the window: nobody else has used that slot since.
+ */
+static void store_acc(struct ee_translator *t, uint8_t type, uint32_t slot, bool own)
 {
     struct ee_accumulator *acc = &t->acc[ee_class(type)];
     overwritten(t, slot, ee_valtype_slots(type));
-    if (acc->producer != EE_NO_PRODUCER && ee_is_last(t, acc->producer)) {
-        ee_also_store(t, slot);
+    if (acc->producer != EE_NO_PRODUCER && (own ? ee_in_window(t, acc->producer) : ee_is_last(t, acc->producer))) {
+        ee_also_store(t, acc->producer, slot);
         acc->producer = EE_NO_PRODUCER;
     } else if (type == EE_V128) {
         EE_DO(t, EE_DO_store_v, EE_SLOT(slot));
@@ -85,7 +89,7 @@ void ee_spill(struct ee_translator *t, uint32_t class)
         return;
     struct ee_entry *e = &t->stack[acc->entry];
     if (acc->home == EE_NO_SLOT)
-        store_acc(t, e->type, e->own);
+        store_acc(t, e->type, e->own, true);
     e->place = EE_AT_SLOT;
     e->slot = acc->home;
     alias(t, e->slot, 1);
@@ -145,14 +149,14 @@ void ee_load_entry(struct ee_translator *t, const struct ee_entry *e)
 void ee_store_entry(struct ee_translator *t, const struct ee_entry *e, uint32_t slot)
 {
     if (e->place == EE_AT_ACC) {
-        store_acc(t, e->type, slot);
+        store_acc(t, e->type, slot, slot == e->own);
     } else if (e->place == EE_AT_SLOT) {
         if (e->slot != slot)
             copy(t, e->type, e->slot, slot);
     } else if (e->type == EE_V128) {
         ee_spill(t, EE_CLASS_FLOAT);
         ee_load_entry(t, e);
-        store_acc(t, e->type, slot);
+        store_acc(t, e->type, slot, false);
     } else {
         overwritten(t, slot, 1);
         bool is_short = (int64_t)e->value == (int32_t)e->value || e->type == EE_I32 || e->type == EE_F32;
@@ -164,7 +168,7 @@ void ee_settle(struct ee_translator *t, uint32_t index)
 {
     struct ee_entry *e = &t->stack[index];
     if (e->place == EE_AT_ACC) {
-        store_acc(t, e->type, e->own);
+        store_acc(t, e->type, e->own, true);
         t->acc[ee_class(e->type)].entry = EE_NO_ENTRY;
     } else if (e->place == EE_AT_SLOT) {
         if (e->slot == e->own)
@@ -209,12 +213,23 @@ void ee_local_get(struct ee_translator *t, uint32_t local)
     ee_push_slot(t, t->locals[local].type, t->locals[local].slot);
 }
 
-/* Entries that stand for the local's old value get slots of their own. */
-static void detach(struct ee_translator *t, struct ee_local *local)
+/*
+ * Entries that stand for the local's old value get slots of their own; before the operation that makes the new value,
+ * if that was the last one, so that it still can store it.
+ */
+static void detach(struct ee_translator *t, struct ee_local *local, const struct ee_entry *value)
 {
+    struct ee_accumulator *acc = &t->acc[ee_class(value->type)];
     for (uint32_t i = t->height; local->aliases != 0 && i-- > 0;)
-        if (t->stack[i].place == EE_AT_SLOT && t->stack[i].slot == local->slot)
+        if (t->stack[i].place == EE_AT_SLOT && t->stack[i].slot == local->slot) {
+            bool swap = value->place == EE_AT_ACC && acc->producer != EE_NO_PRODUCER && ee_is_last(t, acc->producer) &&
+                        t->count < EE_WINDOW;
             ee_settle(t, i);
+            if (swap) {
+                ee_swap_last(t);
+                acc->producer++;
+            }
+        }
 }
 
 void ee_local_set(struct ee_translator *t, uint32_t index, bool keep)
@@ -223,7 +238,7 @@ void ee_local_set(struct ee_translator *t, uint32_t index, bool keep)
     struct ee_entry e = ee_take(t);
     uint32_t class = ee_class(e.type);
     if (e.place != EE_AT_SLOT || e.slot != local->slot) {
-        detach(t, local);
+        detach(t, local, &e);
         ee_store_entry(t, &e, local->slot);
     }
     if (!keep)
