@@ -21,6 +21,7 @@ import os
 import struct
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from edge_engine.zig import DEVICE, ROOT, Target, ToolError, compile_objects, link
@@ -53,11 +54,22 @@ DEFAULT_RAM_MIB = 256
 MAX_IMAGE = 0x400000  # bytes: kernel.ld puts .bss there
 KERNEL_KIND_STANDIN = 1
 MAGIC = 0x314D495345534157
-VERSION = 1
+VERSION = 2
 NONE = (1 << 64) - 1
 READ, WRITE, EXECUTE, CACHED = 1, 2, 4, 8
-HEADER_WORDS = 17  # struct boot_header
-TABLES_PER_GIB = 520  # pages of tables that RAM's worth of mappings can need, generously
+ZERO_RUN = 64  # bytes of zero that end a piece: less is stored
+
+# Bytes of the structures of kernel/boot.h.
+BOOT_SIZES = {
+    "boot_header": 152,
+    "boot_region": 16,
+    "boot_domain": 144,
+    "boot_map": 32,
+    "boot_segment": 48,
+    "boot_piece": 24,
+    "boot_channel": 48,
+    "boot_irq": 32,
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ class ImageReport:
     domain_lines: tuple[str, ...]
 
     def text(self) -> str:
-        """The report as lines."""
+        """Return the report as lines."""
         head = f"image {self.size} bytes, kernel {self.kernel_size} bytes, for {self.ram_size >> 20} MiB of RAM"
         return "\n".join([head, *self.domain_lines])
 
@@ -141,7 +153,7 @@ def _check_space(system: System, index: int, elf: Elf) -> None:
             raise ElfError(f"{elf.name}: segment {number} is writable and executable")
         taken.append((segment.start, segment.start + segment.size, f"segment {number}"))
     taken.sort()
-    for (_, stop, name), (start, _, other) in zip(taken, taken[1:], strict=False):
+    for (_, stop, name), (start, _, other) in pairwise(taken):
         if start < stop:
             raise ImageError(f"{domain.name} ({elf.name}): {name} and {other} overlap at {start:#x}")
     if taken[-1][1] > USER_TOP:
@@ -156,23 +168,66 @@ class _Blob:
         self._known: dict[bytes, int] = {}
 
     def add(self, piece: bytes) -> int:
+        """Offset of the piece in ``data``."""
         if piece not in self._known:
             self._known[piece] = len(self.data)
             self.data += piece + bytes(-len(piece) % 8)
         return self._known[piece]
 
 
+def _pieces(data: bytes) -> list[tuple[int, bytes]]:
+    """Cut off long runs of zeros: the offsets, multiples of 8, and the bytes that remain."""
+    found: list[tuple[int, bytes]] = []
+    start = None
+    for at in range(0, len(data), ZERO_RUN):
+        zero = not any(data[at : at + ZERO_RUN])
+        if not zero and start is None:
+            start = at
+        elif zero and start is not None:
+            found.append((start, data[start:at]))
+            start = None
+    if start is not None:
+        found.append((start, data[start:]))
+    return found
+
+
 def _words(*values: int) -> bytes:
     return struct.pack(f"<{len(values)}Q", *values)
 
 
-def _tables(system: System, programs: list[Elf], blob: _Blob) -> list[tuple[int, bytes]]:
-    """The six tables of struct boot_header: number of rows, bytes. Segment data offsets are relative to the blob."""
+@dataclass
+class _Tables:
+    """Rows of the tables of struct boot_header, in its order. Data offsets of pieces are relative to the blob."""
+
+    regions: list[bytes]
+    domains: list[bytes]
+    maps: list[bytes]
+    segments: list[bytes]
+    pieces: list[tuple[int, int, int]]
+    channels: list[bytes]
+    irqs: list[bytes]
+
+    def bytes(self, blob: bytes, ram_size: int) -> bytes:
+        """Lay out header, tables and blob."""
+        rows = [self.regions, self.domains, self.maps, self.segments, [bytes(24)] * len(self.pieces), self.channels,
+                self.irqs]  # fmt: skip
+        where = BOOT_SIZES["boot_header"]
+        places = b""
+        for table in rows:
+            places += _words(where, len(table))
+            where += sum(len(row) for row in table)
+        rows[4] = [_words(at, data + where, size) for at, data, size in self.pieces]
+        header = _words(MAGIC, VERSION, where + len(blob), RAM_BASE, ram_size) + places
+        return header + b"".join(b"".join(table) for table in rows) + blob
+
+
+def _tables(system: System, programs: list[Elf], blob: _Blob) -> _Tables:
+    """Write the system down as boot.h wants it."""
     names = [region.name for region in system.regions]
-    regions = [_words(NONE if r.phys_addr is None else r.phys_addr, r.size) for r in system.regions]
-    domains, maps, segments, irqs = [], [], [], []
+    tables = _Tables([], [], [], [], [], [], [])
+    tables.regions = [_words(NONE if r.phys_addr is None else r.phys_addr, r.size) for r in system.regions]
     for index, (domain, elf) in enumerate(zip(system.domains, programs, strict=True)):
-        domains.append(
+        tables.domains.append(
             domain.name.encode()[:64].ljust(64, b"\0")
             + _words(elf.entry, USER_TOP, domain.stack_size, elf.address("__sel4_ipc_buffer_obj"))
             + _words(domain.priority, domain.budget_us, domain.period_us, domain.passive)
@@ -181,20 +236,19 @@ def _tables(system: System, programs: list[Elf], blob: _Blob) -> list[tuple[int,
         for item in domain.maps:
             flags = READ * ("r" in item.perms) | WRITE * ("w" in item.perms) | EXECUTE * ("x" in item.perms)
             if flags:
-                maps.append(_words(index, names.index(item.region), item.vaddr, flags | CACHED * item.cached))
+                tables.maps.append(_words(index, names.index(item.region), item.vaddr, flags | CACHED * item.cached))
         for segment in elf.segments:
             flags = READ * segment.readable | WRITE * segment.writable | EXECUTE * segment.executable | CACHED
-            content = bytes(segment.data).rstrip(b"\0")
-            at = blob.add(content)
-            skip = segment.vaddr - segment.start
-            segments.append(_words(index, segment.start, segment.size, flags, skip, at, len(content)))
-        irqs += [_words(index, item.id, item.irq, item.edge) for item in domain.interrupts]
-    channels = [
+            pieces = _pieces(bytes(segment.vaddr - segment.start) + bytes(segment.data))
+            tables.segments.append(_words(index, segment.start, segment.size, flags, len(tables.pieces), len(pieces)))
+            tables.pieces += [(at, blob.add(piece), len(piece)) for at, piece in pieces]
+        tables.irqs += [_words(index, item.id, item.irq, item.edge) for item in domain.interrupts]
+    tables.channels = [
         _words(one.domain, one.id, other.domain, other.id, one.notify, one.call)
         for channel in system.channels
         for one, other in ((channel.a, channel.b), (channel.b, channel.a))
     ]
-    return [(len(rows), b"".join(rows)) for rows in (regions, domains, maps, segments, channels, irqs)]
+    return tables
 
 
 def _check_memory(system: System, programs: list[Elf], ram_size: int) -> None:
@@ -226,22 +280,7 @@ def build_image(system: Path, search_path: Path, output: Path, *, ram_mib: int =
     kernel = build_kernel()
     blob = _Blob()
     tables = _tables(description, programs, blob)
-    where = HEADER_WORDS * 8
-    places = b""
-    for count, rows in tables:
-        places += _words(where, count)
-        where += len(rows)
-    fixed = []
-    for position, (count, rows) in enumerate(tables):
-        if position == 3:  # noqa: PLR2004 - segments: their data lies behind the tables
-            width = len(rows) // count if count else 0
-            entries = [list(struct.unpack_from("<7Q", rows, i * width)) for i in range(count)]
-            fixed.append(b"".join(_words(*e[:5], e[5] + where, e[6]) for e in entries))
-        else:
-            fixed.append(rows)
-    end = where + len(blob.data)
-    header = _words(MAGIC, VERSION, end, RAM_BASE, ram_mib << 20) + places
-    image = kernel + header + b"".join(fixed) + bytes(blob.data)
+    image = kernel + tables.bytes(bytes(blob.data), ram_mib << 20)
     if len(image) > MAX_IMAGE:
         raise ImageError(f"the image has {len(image)} bytes, {MAX_IMAGE} are the limit")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -250,7 +289,7 @@ def build_image(system: Path, search_path: Path, output: Path, *, ram_mib: int =
     temporary.replace(output)
     lines = [
         f"{d.name}: priority {d.priority}, budget {d.budget_us}/{d.period_us} us, stack {d.stack_size} bytes, "
-        f"program {sum(len(bytes(s.data).rstrip(bytes(1))) for s in e.segments)} bytes"
+        f"program {sum(len(piece) for s in e.segments for _, piece in _pieces(bytes(s.data)))} bytes"
         for d, e in zip(description.domains, programs, strict=True)
     ]
     return ImageReport(len(image), len(kernel), ram_mib << 20, tuple(lines))

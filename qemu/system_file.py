@@ -15,6 +15,7 @@ Errors::
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
@@ -150,7 +151,7 @@ class _Element:
 
 
 def _read_xml(text: str, filename: str) -> _Element:
-    """The document's root element, with line numbers."""
+    """Return the document's root element, with line numbers."""
     stack = [_Element("", {}, 0)]
     parser = expat.ParserCreate()
 
@@ -171,6 +172,16 @@ def _read_xml(text: str, filename: str) -> _Element:
     except expat.ExpatError as error:
         raise SystemFileError(f"{filename}:{error.lineno}: not well-formed XML: {error}") from error
     return stack[0].children[0]
+
+
+@dataclass
+class _Parts:
+    """What a protection_domain element holds besides its children."""
+
+    programs: list[str] = field(default_factory=list)
+    maps: list[Map] = field(default_factory=list)
+    interrupts: list[Interrupt] = field(default_factory=list)
+    setvars: list[SetVar] = field(default_factory=list)
 
 
 class _Reader:
@@ -199,7 +210,7 @@ class _Reader:
             return default
         text = self.text(element, name).replace("_", "")
         try:
-            value = int(text[2:], 16) if text.startswith("0x") else int(text, 10)
+            value = int(text, 16 if text.startswith("0x") else 10)
         except ValueError:
             raise self.fail(element, f"{name}: not a number: '{text}'") from None
         if not 0 <= value < 1 << 64:
@@ -259,11 +270,30 @@ class _Reader:
             raise self.fail(element, "trigger must be either 'level' or 'edge'")
         return Interrupt(self.number(element, "irq"), self.channel_id(element), trigger == "edge")
 
-    def domain(self, element: _Element, parent: int | None) -> None:
-        """Append the domain and, behind it, its children."""
-        known = ("name", "priority", "budget", "period", "passive", "stack_size", "smc")
-        self.check(element, *known, *(() if parent is None else ("id",)))
-        name = self.text(element, "name")
+    def parts(self, element: _Element, stack_size: int) -> _Parts:
+        """Read a domain's own children elements; its child domains come later."""
+        parts = _Parts()
+        for child in element.children:
+            if child.name == "program_image":
+                self.check(child, "path")
+                parts.programs.append(self.text(child, "path"))
+            elif child.name == "map":
+                one, variables = self.map(child, stack_size)
+                parts.maps.append(one)
+                parts.setvars.extend(variables)
+            elif child.name == "irq":
+                parts.interrupts.append(self.interrupt(child))
+            elif child.name == "setvar":
+                self.check(child, "symbol", "region_paddr")
+                parts.setvars.append(SetVar(self.text(child, "symbol"), "paddr", self.text(child, "region_paddr"), 0))
+            elif child.name == "virtual_machine":
+                raise self.fail(child, "virtual machines are not supported by the stand-in kernel")
+            elif child.name != "protection_domain":
+                raise self.fail(child, "invalid XML element")
+        return parts
+
+    def schedule(self, element: _Element) -> tuple[int, int, int]:
+        """Priority, budget and period of a domain."""
         budget = self.number(element, "budget", DEFAULT_BUDGET_US)
         period = self.number(element, "period", budget)
         if budget > period or budget == 0:
@@ -271,36 +301,24 @@ class _Reader:
         priority = self.number(element, "priority", 0)
         if priority > MAX_PRIORITY:
             raise self.fail(element, f"priority must be between 0 and {MAX_PRIORITY}")
+        return priority, budget, period
+
+    def domain(self, element: _Element, parent: int | None) -> None:
+        """Append the domain and, behind it, its children."""
+        known = ("name", "priority", "budget", "period", "passive", "stack_size", "smc")
+        self.check(element, *known, *(() if parent is None else ("id",)))
+        name = self.text(element, "name")
+        priority, budget, period = self.schedule(element)
         stack_size = self.number(element, "stack_size", PAGE)
         if not PAGE <= stack_size <= MAX_STACK or stack_size % PAGE:
             raise self.fail(element, f"stack size must be whole pages between {PAGE:#x} and {MAX_STACK:#x} bytes")
         if self.boolean(element, "smc", default=False):
             raise self.fail(element, "smc is not supported by the stand-in kernel")
 
-        programs: list[str] = []
-        maps: list[Map] = []
-        interrupts: list[Interrupt] = []
-        setvars: list[SetVar] = []
-        for child in element.children:
-            if child.name == "program_image":
-                self.check(child, "path")
-                programs.append(self.text(child, "path"))
-            elif child.name == "map":
-                one, variables = self.map(child, stack_size)
-                maps.append(one)
-                setvars.extend(variables)
-            elif child.name == "irq":
-                interrupts.append(self.interrupt(child))
-            elif child.name == "setvar":
-                self.check(child, "symbol", "region_paddr")
-                setvars.append(SetVar(self.text(child, "symbol"), "paddr", self.text(child, "region_paddr"), 0))
-            elif child.name == "virtual_machine":
-                raise self.fail(child, "virtual machines are not supported by the stand-in kernel")
-            elif child.name != "protection_domain":
-                raise self.fail(child, "invalid XML element")
-        if len(programs) != 1:
+        parts = self.parts(element, stack_size)
+        if len(parts.programs) != 1:
             raise self.fail(element, f"'{name}' needs exactly one program_image")
-        symbols = [variable.symbol for variable in setvars]
+        symbols = [variable.symbol for variable in parts.setvars]
         for symbol in symbols:
             if symbols.count(symbol) > 1:
                 raise self.fail(element, f"setvar on symbol '{symbol}' already exists")
@@ -314,10 +332,10 @@ class _Reader:
                 period_us=period,
                 passive=self.boolean(element, "passive", default=False),
                 stack_size=stack_size,
-                program=programs[0],
-                maps=tuple(maps),
-                interrupts=tuple(interrupts),
-                setvars=tuple(setvars),
+                program=parts.programs[0],
+                maps=tuple(parts.maps),
+                interrupts=tuple(parts.interrupts),
+                setvars=tuple(parts.setvars),
                 parent=parent,
                 id=None if parent is None else self.channel_id(element),
             )
@@ -375,6 +393,29 @@ def _unique(names: list[str], what: str, filename: str) -> None:
             raise SystemFileError(f"{filename}: duplicate {what} '{name}'")
 
 
+def _check_maps(domain: Domain, regions: dict[str, Region], filename: str) -> None:
+    taken: list[tuple[int, int, str]] = []
+    for item in domain.maps:
+        region = regions.get(item.region)
+        if region is None:
+            raise SystemFileError(f"{filename}: '{domain.name}' maps unknown memory region '{item.region}'")
+        if item.vaddr % region.page_size:
+            raise SystemFileError(f"{filename}: '{domain.name}': vaddr of '{item.region}' is not aligned")
+        end = item.vaddr + region.size
+        for start, stop, other in taken:
+            if item.vaddr < stop and start < end:
+                raise SystemFileError(f"{filename}: '{domain.name}': '{item.region}' overlaps '{other}'")
+        taken.append((item.vaddr, end, item.region))
+
+
+def _check_setvars(domain: Domain, regions: dict[str, Region], filename: str) -> None:
+    for variable in domain.setvars:
+        if variable.region not in regions:
+            raise SystemFileError(f"{filename}: setvar '{variable.symbol}': unknown region '{variable.region}'")
+        if variable.kind == "paddr" and regions[variable.region].phys_addr is None:
+            raise SystemFileError(f"{filename}: setvar '{variable.symbol}': region has no phys_addr")
+
+
 def _check_whole(system: System, filename: str) -> None:
     """Rules about the system as a whole."""
     if not 0 < len(system.domains) <= MAX_DOMAINS:
@@ -390,27 +431,12 @@ def _check_whole(system: System, filename: str) -> None:
             raise SystemFileError(f"{filename}: duplicate channel id {number} in '{system.domains[domain].name}'")
 
     regions = {region.name: region for region in system.regions}
-    for domain_item in system.domains:
-        taken: list[tuple[int, int, str]] = []
-        for item in domain_item.maps:
-            region = regions.get(item.region)
-            if region is None:
-                raise SystemFileError(f"{filename}: '{domain_item.name}' maps unknown memory region '{item.region}'")
-            if item.vaddr % region.page_size:
-                raise SystemFileError(f"{filename}: '{domain_item.name}': vaddr of '{item.region}' is not aligned")
-            end = item.vaddr + region.size
-            for start, stop, other in taken:
-                if item.vaddr < stop and start < end:
-                    raise SystemFileError(f"{filename}: '{domain_item.name}': '{item.region}' overlaps '{other}'")
-            taken.append((item.vaddr, end, item.region))
-        for variable in domain_item.setvars:
-            if variable.region not in regions:
-                raise SystemFileError(f"{filename}: setvar '{variable.symbol}': unknown region '{variable.region}'")
-            if variable.kind == "paddr" and regions[variable.region].phys_addr is None:
-                raise SystemFileError(f"{filename}: setvar '{variable.symbol}': region has no phys_addr")
+    for item_domain in system.domains:
+        _check_maps(item_domain, regions, filename)
+        _check_setvars(item_domain, regions, filename)
 
     fixed = sorted((r.phys_addr, r.phys_addr + r.size, r.name) for r in system.regions if r.phys_addr is not None)
-    for (_, stop, name), (start, _, other) in zip(fixed, fixed[1:], strict=False):
+    for (_, stop, name), (start, _, other) in pairwise(fixed):
         if start < stop:
             raise SystemFileError(f"{filename}: memory regions '{name}' and '{other}' overlap in physical memory")
 

@@ -4,14 +4,14 @@
  *
  * Contract: little endian, every field 64 bits, all offsets from the header's first byte. The builder has checked the
  * system; the kernel checks sizes and indices again and stops with a message if they don't hold. BOOT_VERSION changes
- * with every change here; image.py names the same fields in the same order and a test compares the sizes.
+ * with every change here; image.py writes the same fields in the same order, and a test compares the sizes.
  */
 #pragma once
 
 #include <stdint.h>
 
 #define BOOT_MAGIC 0x314d495345534157ul /* "WASESIM1" */
-#define BOOT_VERSION 1u
+#define BOOT_VERSION 2u
 #define BOOT_NONE (~0ul)
 
 struct boot_table {
@@ -22,7 +22,7 @@ struct boot_header {
     uint64_t magic, version;
     uint64_t image_end; /* bytes from the kernel's first byte to the end of the image */
     uint64_t ram_base, ram_size;
-    struct boot_table regions, domains, maps, segments, channels, irqs;
+    struct boot_table regions, domains, maps, segments, pieces, channels, irqs;
 };
 
 struct boot_region {
@@ -45,9 +45,13 @@ struct boot_map {
 };
 
 struct boot_segment {
-    uint64_t domain, vaddr, size, flags; /* size: bytes in memory, with vaddr page aligned */
-    uint64_t skip;                       /* bytes of zero before the data */
-    uint64_t data, data_size;            /* where the bytes lie: offset from the header, length */
+    uint64_t domain, vaddr, size, flags; /* size: bytes in memory; whole pages, zero but for the pieces */
+    uint64_t first_piece, pieces;
+};
+
+struct boot_piece {
+    uint64_t at;         /* offset in the segment */
+    uint64_t data, size; /* where the bytes lie: offset from the header, multiple of 8; length */
 };
 
 /* One direction: what `from` may do to `to`. */

@@ -153,16 +153,28 @@ static void make_memory(void)
     }
 }
 
+static void load_pieces(char *segment, const struct boot_segment *s)
+{
+    const struct boot_piece *piece = table(header->pieces, sizeof(*piece));
+    if (s->first_piece > header->pieces.count || s->pieces > header->pieces.count - s->first_piece) {
+        panic("a segment's pieces are missing");
+    }
+    piece += s->first_piece;
+    for (uint64_t i = 0; i < s->pieces; i++, piece++) {
+        const void *data = table((struct boot_table){piece->data, piece->size}, 1);
+        if (piece->at > s->size || piece->size > s->size - piece->at) {
+            panic("a segment's bytes don't fit it");
+        }
+        memory_copy(segment + piece->at, data, piece->size);
+    }
+}
+
 static void load_segments(void)
 {
     const struct boot_segment *s = table(header->segments, sizeof(*s));
     for (uint64_t i = 0; i < header->segments.count; i++, s++) {
-        const void *data = table((struct boot_table){s->data & ~7ul, s->data_size}, 1);
-        if ((s->data & 7u) || s->skip > s->size || s->data_size > s->size - s->skip) {
-            panic("a segment's bytes don't fit it");
-        }
         uint64_t phys = memory_take(s->size, 4096);
-        memory_copy((char *)memory_at(phys) + s->skip, data, s->data_size);
+        load_pieces(memory_at(phys), s);
         space_map(domain_at(s->domain)->thread.ttbr, s->vaddr, phys, s->size, s->flags);
     }
     __asm__ volatile("dsb sy\n\tic iallu\n\tdsb sy\n\tisb");

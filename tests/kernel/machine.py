@@ -54,7 +54,18 @@ def command(image: Path, variant: str) -> list[str]:
     qemu = shutil.which("qemu-system-aarch64")
     assert qemu is not None
     # Guest time counts instructions: what a busy host does to a run changes no line of it.
-    common = ["-cpu", "cortex-a53", "-icount", "shift=3,sleep=off", "-display", "none", "-monitor", "none", "-serial", "stdio"]
+    common = [
+        "-cpu",
+        "cortex-a53",
+        "-icount",
+        "shift=3,sleep=off",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-serial",
+        "stdio",
+    ]
     if variant == "sel4":
         loader = f"loader,file={image},addr=0x70000000,cpu-num=0"
         return [qemu, "-machine", "virt,virtualization=on", "-m", "2G", *common, "-device", loader]

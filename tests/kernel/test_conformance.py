@@ -54,12 +54,16 @@ def test_a_root_domain_that_faults_is_named_and_the_others_go_on() -> None:
     folder = image.parent
     broken = folder / "broken.system"
     text = (machine.HERE / "ipc.system").read_text()
-    broken.write_text(text.replace('<map mr="uart" vaddr="0x2000000"', '<map mr="uart" vaddr="0x7000000"', 1).replace(
-        ' setvar_vaddr="uart_base"', "", 1))
+    broken.write_text(
+        text.replace('<map mr="uart" vaddr="0x2000000"', '<map mr="uart" vaddr="0x7000000"', 1).replace(
+            ' setvar_vaddr="uart_base"', "", 1
+        )
+    )
     target = folder / "broken.bin"
     machine.build_image(broken, folder, target)
     end = "client: notified on 2"
     lines = machine.run_command(machine.command(target, "own"), end=end)
     assert lines[-1] == "client: notified on 1"
     lines = machine.run_command(machine.command(target, "own"), end="(never)", timeout_s=5)
-    assert any(re.fullmatch(r"stand-in kernel: domain 'low' faulted and is stopped: label 0x6 pc 0x\w+ 0x18.*", x) for x in lines)
+    told = re.compile(r"stand-in kernel: domain 'low' faulted and is stopped: label 0x6 pc 0x\w+ 0x18.*")
+    assert any(told.fullmatch(line) for line in lines)

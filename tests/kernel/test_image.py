@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import re
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edge_engine.zig import DEVICE, compile_objects
 from qemu import image
 from qemu.elf_file import ElfError, read_elf
-from qemu.system_file import SystemFileError, parse_system
+from qemu.system_file import parse_system
 from sel4_bridge.libmicrokit import LIBMICROKIT_INCLUDE, PD_FLAGS, include_flags, link_pd
 from tests.kernel import machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HELLO = """<system>
   <memory_region name="uart" size="0x1_000" phys_addr="0x9000000"/>
@@ -60,7 +63,14 @@ def test_description_is_read_as_the_tool_does(tmp_path: Path) -> None:
     system = parse_system(path)
     one, two = system.domains
     assert (one.priority, one.budget_us, one.period_us, one.parent, one.stack_size) == (10, 200, 1000, None, 4096)
-    assert (two.parent, two.id, two.passive, two.budget_us, two.period_us, two.stack_size) == (0, 7, True, 1000, 1000, 8192)
+    assert (two.parent, two.id, two.passive, two.budget_us, two.period_us, two.stack_size) == (
+        0,
+        7,
+        True,
+        1000,
+        1000,
+        8192,
+    )
     assert one.interrupts[0].edge
     assert (system.channels[0].a.notify, system.channels[0].b.call) == (False, True)
     assert system.regions[0].size == 4096
@@ -159,37 +169,34 @@ def test_the_image_is_small_and_holds_equal_bytes_once(programs: Path, tmp_path:
     assert "two: priority 9" in report.text()
 
 
-def test_tables_are_as_long_as_the_kernel_reads_them() -> None:
-    header = (image.KERNEL_FOLDER / "boot.h").read_text()
-    fields = {name: body for name, body in re.findall(r"struct (boot_\w+) \{(.*?)\n?\};", header, re.DOTALL)} | {}
-    widths = {}
-    for match in re.finditer(r"struct (boot_\w+) \{\n(.*?)\n\};", header, re.DOTALL):
-        body = re.sub(r"/\*.*?\*/", "", match.group(2), flags=re.DOTALL)
-        size = 0
-        for declaration in body.split(";"):
-            kind, _, names = declaration.strip().partition(" ")
-            if kind == "char":
-                size += 64
-            elif kind == "uint64_t":
-                size += 8 * len(names.split(","))
-            elif kind == "struct":
-                size += 16 * len(names.split(","))
-        widths[match.group(1)] = size
-    assert widths["boot_header"] == image.HEADER_WORDS * 8
-    system = parse_system(machine.HERE / "faults.system")
-    assert fields
-    assert widths == {
-        "boot_table": 16,
-        "boot_header": 136,
-        "boot_region": 16,
-        "boot_domain": 64 + 80,
-        "boot_map": 32,
-        "boot_segment": 56,
-        "boot_channel": 48,
-        "boot_irq": 32,
-    }
-    assert len(system.domains) == 2
-    assert struct.calcsize("<17Q") == widths["boot_header"]
+def test_tables_are_as_long_as_the_kernel_reads_them(tmp_path: Path) -> None:
+    source = tmp_path / "check.c"
+    checks = "".join(f'_Static_assert(sizeof(struct {n}) == {s}, "{n}");\n' for n, s in image.BOOT_SIZES.items())
+    source.write_text(
+        f'#include "boot.h"\n{checks}_Static_assert(BOOT_VERSION == {image.VERSION}u, "version");\n'
+        f'_Static_assert(BOOT_MAGIC == {image.MAGIC:#x}, "magic");\n'
+    )
+    compile_objects([source], tmp_path, DEVICE, ("-std=c17", "-Werror", "-I", str(image.KERNEL_FOLDER)))
+    rows = image._Tables([bytes(16)], [bytes(144)] * 2, [], [bytes(48)], [(0, 8, 5)], [], [])  # noqa: SLF001
+    data = rows.bytes(b"0123456789", 1 << 20)
+    assert struct.unpack_from("<3Q", data) == (image.MAGIC, image.VERSION, len(data))
+    pieces, count = struct.unpack_from("<2Q", data, 40 + 4 * 16)
+    at, start, size = struct.unpack_from("<3Q", data, pieces)
+    assert (count, at, size, data[start - 8 :]) == (1, 0, 5, b"0123456789")
+
+
+@pytest.mark.parametrize(
+    ("data", "pieces"),
+    [
+        (b"", []),
+        (bytes(500), []),
+        (b"a", [(0, b"a")]),
+        (bytes(64) + b"ab", [(64, b"ab")]),
+        (b"x" * 64 + bytes(64) + b"y" * 70, [(0, b"x" * 64), (128, b"y" * 70)]),
+    ],
+)
+def test_runs_of_zero_are_not_stored(data: bytes, pieces: list[tuple[int, bytes]]) -> None:
+    assert image._pieces(data) == pieces  # noqa: SLF001
 
 
 @pytest.mark.skipif(machine.sdk() is None, reason="MICROKIT_SDK does not name an unpacked Microkit SDK")
