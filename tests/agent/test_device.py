@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
+import os
 import socket
+import tty
 
 import pytest
 from smpclient import SMPClient
@@ -191,6 +193,31 @@ async def test_pyserial_url_without_descriptor_echoes_our_frames():
     await transport.send(bytes(8))
     assert await asyncio.wait_for(transport.receive(), 5) == bytes(8)
     await transport.disconnect()
+
+
+async def test_a_real_serial_port_and_its_end():
+    """A pseudo terminal goes the way of a real port: pyserial, a descriptor that the loop watches, exclusive use."""
+    device = SimulatedDevice()
+    data = module("print x", size=20000)
+    master, slave = os.openpty()
+    tty.setraw(slave)
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(master, lambda: os.write(master, device.feed(os.read(master, 4096))))
+    try:
+        async with Device(os.ttyname(slave), timeout_s=30) as link:
+            await link.upload(0, data)
+            assert await link.candidate(0) == hashlib.sha256(data).digest()
+            with pytest.raises(PortError, match="is it free"):
+                await Device(os.ttyname(slave)).open()
+            loop.remove_reader(master)
+            waiting = asyncio.create_task(link.echo("nobody reads this"))
+            await asyncio.sleep(0)
+            os.close(master)  # unplugged
+            with pytest.raises(LinkLostError):
+                await asyncio.wait_for(waiting, 10)
+    finally:
+        os.close(slave)
 
 
 async def test_smpclient_itself_works_on_our_transport():
