@@ -2,7 +2,7 @@
 """The agent of one device: holds its port, makes it what the broker's retained desired state says, reports.
 
 Tasks: the link (open, greet, poll status and logs, reconcile, reopen), the publisher of the retained state, the control
-socket. What to do is decided in `agent.reconcile`, what to ask the broker for in `agent.pull`; this file does it.
+socket. What to do is decided in `agent.reconcile` and done in `agent.worker`.
 
 Nothing that must survive is only here: the desired state, the start records and the log cursors are on disk before
 they are acted on, modules are in the cache by digest, everything else is read from the device again. The reported state
@@ -27,28 +27,14 @@ from agent.agent_state import AgentState
 from agent.control import serve_control
 from agent.errors import BrokerError, DeviceError, LinkError, MessageError, UsageError, WaselError
 from agent.files import ModuleCache
-from agent.follow import Pace, settle
+from agent.follow import Pace
 from agent.link.device import Device
-from agent.messages import Chunk, Desired, LogLine, Progress, SlotReport, State
+from agent.messages import Chunk, Desired, Get, LogLine, SlotReport, State
 from agent.mqtt import Broker
-from agent.pull import WINDOW, Puller
-from agent.reconcile import (
-    Activate,
-    Fail,
-    Halt,
-    Observed,
-    ObservedSlot,
-    Pull,
-    Push,
-    Record,
-    Start,
-    Step,
-    Stop,
-    plan,
-)
 from agent.registry import device_dir, device_port, socket_path
 from agent.text import printable
 from agent.topics import TENANT, Topics
+from agent.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,11 +50,6 @@ SAVE_INTERVAL_S = 2.0
 """Most time that a published log record is not in the cursors on disk."""
 RECONNECT_S = (0.1, 3.0)
 IDLE_POLL_S = 0.5
-PULL_ATTEMPTS = 3
-NO_SPACE = (1, 9)
-"""Group and code of an upload that does not fit beside the active module (docs/PROTOCOL.md)."""
-ROUNDS = 8
-"""Plans in a row for one desired state."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +75,9 @@ class Agent:
         self._device: Device | None = None
         self._status: StatusAnswer | None = None
         self._applied = 0
-        self._progress: dict[int, Progress] = {}
-        self._failed: dict[int, str] = {}
         self._dirty = asyncio.Event()
         self._poll_now = asyncio.Event()
         self._report = asyncio.Event()
-        self._pulls: dict[bytes, asyncio.Queue[Chunk]] = {}
-        self._pull_locks: dict[bytes, asyncio.Lock] = {}
-        self._uploading = asyncio.Lock()
         self._last_note = ""
         self._restarted = False
         """The device printed its banner and has not been looked at since."""
@@ -116,7 +92,8 @@ class Agent:
         (self._directory / "agent").mkdir(parents=True, exist_ok=True)
         with self._lock():
             self._state = AgentState.load(self._directory / "agent" / "state.json")
-            self._cache = ModuleCache(self._directory / "agent" / "modules")
+            cache = ModuleCache(self._directory / "agent" / "modules")
+            self._worker = Worker(self._state, cache, self._ask, self._report.set, self._poll_now.set, self._note)
             if self._config.port is None:
                 device_port(self._config.device)  # an unknown device is an error now, not a retry
             offline = State(online=False, device=self._config.device, accepted=self._state.desired.sequence).encode()
@@ -176,10 +153,7 @@ class Agent:
                 if body:
                     self._desire(Desired.parse(body))
             elif topic == self._topics.chunk:
-                chunk = Chunk.parse(body)
-                queue = self._pulls.get(chunk.digest)
-                if queue is not None and not queue.full():  # a chunk too many is asked for again
-                    queue.put_nowait(chunk)
+                self._worker.chunk(Chunk.parse(body))
         except MessageError as error:
             self._note(str(error))
 
@@ -193,8 +167,14 @@ class Agent:
         else:
             self._state.desired = desired
             self._state.save()
-            self._failed.clear()
+            self._worker.failed.clear()
             self._dirty.set()
+
+    async def _ask(self, get: Get) -> None:
+        try:
+            await self._broker.publish(self._topics.get, get.encode())
+        except BrokerError:
+            await self._broker.connected.wait()  # the puller asks again
 
     # The link
 
@@ -208,14 +188,14 @@ class Agent:
                     wait_s = RECONNECT_S[0]
                     self._note(f"{self._config.device} answers on {port}")
                     self._device = device
-                    self._failed.clear()
+                    self._worker.failed.clear()
                     self._dirty.set()
                     await self._session(device)
             except LinkError as error:
                 self._note(str(error))
             finally:
                 self._device = None
-                self._progress.clear()
+                self._worker.progress.clear()
                 self._report.set()
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, RECONNECT_S[1])
@@ -253,7 +233,7 @@ class Agent:
                 self._note(f"{self._config.device} restarted")
                 self._restarted = False
                 await self._greet(device, status)
-                self._failed.clear()
+                self._worker.failed.clear()
                 self._dirty.set()
             self._status = status
             moved = await self._publish_logs(device, status)
@@ -305,151 +285,19 @@ class Agent:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            work = asyncio.ensure_future(self._converge(device))
+            work = asyncio.ensure_future(self._worker.converge(device))
             changed = asyncio.ensure_future(self._dirty.wait())
             try:
                 await asyncio.wait({work, changed}, return_when=asyncio.FIRST_COMPLETED)
                 if work.done():
-                    work.result()
+                    sequence = work.result()
+                    self._status = await device.status()  # before the sequence: a report has the slots it speaks of
+                    self._applied = sequence
+                    self._report.set()
             finally:
                 work.cancel()
                 changed.cancel()
                 await asyncio.gather(work, changed, return_exceptions=True)
-
-    async def _converge(self, device: Device) -> None:
-        desired = self._state.desired
-        for _ in range(ROUNDS):
-            cached = {want.digest for want in desired.slots.values() if self._cache.has(want.digest)}
-            todo = plan(desired, await self._observe(device), self._state.records, cached)
-            work = [self._carry_out(device, slot, steps) for slot, steps in todo.items() if slot not in self._failed]
-            if not work:
-                break
-            tasks = [asyncio.ensure_future(one) for one in work]
-            try:
-                await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        else:
-            for slot in todo:
-                self._failed.setdefault(slot, f"not as desired after {ROUNDS} attempts")
-        self._status = await device.status()
-        self._applied = desired.sequence
-        self._cache.evict({want.digest for want in desired.slots.values()})
-        self._report.set()
-        self._poll_now.set()
-
-    @staticmethod
-    async def _observe(device: Device) -> Observed:
-        status, images = await device.status(), await device.images()
-        candidates = {(image.image or 0): image for image in images if image.slot == 1}
-        return Observed(
-            tuple(
-                ObservedSlot(
-                    slot.digest,
-                    slot.state == "running",
-                    slot.starts,
-                    bytes(candidates[slot.slot].hash or b"") if slot.slot in candidates else None,
-                    pending=slot.slot in candidates and bool(candidates[slot.slot].pending),
-                )
-                for slot in status.slots
-            ),
-            status.module_max or 1 << 62,
-        )
-
-    async def _carry_out(self, device: Device, slot: int, steps: tuple[Step, ...]) -> None:
-        try:
-            for step in steps:
-                await self._step(device, step)
-        except (DeviceError, MessageError) as error:
-            self._failed[slot] = str(error)
-            self._note(f"slot {slot}: {error}")
-        finally:
-            self._progress.pop(slot, None)
-
-    async def _step(self, device: Device, step: Step) -> None:
-        match step:
-            case Pull(slot, digest, size):
-                await self._pull(slot, digest, size)
-            case Push(slot, digest):
-                await self._push(device, slot, digest)
-            case Activate(_, digest):
-                await device.set_pending(digest)
-            case Halt(slot):
-                await device.stop(slot)
-            case Start(slot, record):
-                await self._start(device, slot, record)
-            case Stop(slot):
-                await device.stop(slot)
-                del self._state.records[slot]
-                self._state.save()
-            case Fail(_, reason):
-                raise MessageError(reason)
-
-    async def _start(self, device: Device, slot: int, record: Record) -> None:
-        want = self._state.desired.slots[slot]
-        self._state.records[slot] = record
-        self._state.save()
-        before = (await device.slot(slot)).log_next
-        env = tuple((key, value) for key, _, value in (entry.partition("=") for entry in want.env))
-        await device.start(slot, (want.name, *want.args), env)
-        self._poll_now.set()
-        await settle(device, slot, before)
-
-    async def _push(self, device: Device, slot: int, digest: bytes) -> None:
-        data = await asyncio.to_thread(self._cache.read, digest)
-        if data is None:
-            return  # damaged on disk and dropped: the next round pulls it again
-
-        def moved(offset: int) -> None:
-            self._moved(slot, digest, offset, len(data), "push")
-
-        async with self._uploading:
-            try:
-                await device.upload(slot, data, moved)
-            except DeviceError as error:
-                if (error.group, error.code) != NO_SPACE:
-                    raise
-                self._note(f"slot {slot}: no room for both modules: the old one is stopped and erased first")
-                await device.stop(slot)
-                await device.erase_active(slot)
-                await device.upload(slot, data, moved)
-
-    def _moved(self, slot: int, digest: bytes, offset: int, size: int, phase: str) -> None:
-        self._progress[slot] = Progress(digest, offset, size, phase)
-        self._report.set()
-
-    async def _pull(self, slot: int, digest: bytes, size: int) -> None:
-        async with self._pull_locks.setdefault(digest, asyncio.Lock()):
-            for _ in range(PULL_ATTEMPTS):
-                if self._cache.has(digest):
-                    return
-                await self._pull_once(slot, digest, size)
-                if await asyncio.to_thread(self._cache.finish, digest):
-                    return
-        raise MessageError(f"what the broker's side sends for {digest.hex()[:12]} has another digest")
-
-    async def _pull_once(self, slot: int, digest: bytes, size: int) -> None:
-        loop = asyncio.get_running_loop()
-        puller = Puller(digest, size, self._cache.offset(digest, size))
-        queue = self._pulls[digest] = asyncio.Queue(maxsize=2 * WINDOW)
-        try:
-            while not puller.done:
-                if (get := puller.want(loop.time())) is not None:
-                    try:
-                        await self._broker.publish(self._topics.get, get.encode())
-                    except BrokerError:
-                        await self._broker.connected.wait()
-                try:
-                    chunk = await asyncio.wait_for(queue.get(), puller.wait_s(loop.time()))
-                except TimeoutError:
-                    continue
-                if data := puller.feed(chunk, loop.time()):
-                    self._cache.append(digest, data)
-                    self._moved(slot, digest, puller.offset, size, "pull")
-        finally:
-            del self._pulls[digest]
 
     # Reporting
 
@@ -465,8 +313,8 @@ class Agent:
             kernel=status.kernel if status else "",
             version=status.device_version if status else "",
             slots=tuple(SlotReport(**slot.model_dump(include=known)) for slot in status.slots) if status else (),
-            progress=dict(self._progress),
-            errors=dict(self._failed),
+            progress=dict(self._worker.progress),
+            errors=dict(self._worker.failed),
         )
 
     async def _publish_states(self) -> None:

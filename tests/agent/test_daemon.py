@@ -14,7 +14,7 @@ import pytest
 
 from agent.errors import EXIT_FAILURE, EXIT_LINK, EXIT_REFUSED, EXIT_TRAP, EXIT_USAGE
 from agent.link.simulated import SimulatedDevice, module
-from agent.messages import Desired, DesiredSlot, LogLine, State
+from agent.messages import Desired, DesiredSlot, Get, LogLine, State, slice_module
 from agent.mqtt import Broker
 from agent.topics import Topics
 from tests.agent.conftest import DeviceThread, running, wasel, wasel_process
@@ -44,6 +44,9 @@ class Watcher:
             while not good():
                 await self.news.wait()
                 self.news.clear()
+
+    def busy_with(self, digest):
+        return any(entry.digest == digest for state in self.states for entry in state.progress.values())
 
     def last(self, slot=0):
         return self.states[-1].slots[slot] if self.states and len(self.states[-1].slots) > slot else None
@@ -231,6 +234,37 @@ async def test_restarted_with_nothing_to_do_it_does_nothing_and_a_reset_device_i
                 device.device.power_cycle()
                 await watcher.until(lambda: len(watcher.logs) == 2)
                 assert len(device.device.started) == 2
+
+
+async def test_a_newer_desired_state_interrupts_the_older_and_wins(broker):
+    modules = [module(f"print {n}", "run", size=20000) for n in range(5)]
+    by_digest = {hashlib.sha256(data).digest(): data for data in modules}
+    topics = Topics("dev12")
+    with DeviceThread(SimulatedDevice(buf_size=1024, buf_count=1), delay_s=0.005) as slow:
+        async with watch(broker, "dev12") as watcher:
+            serving: set[asyncio.Task[None]] = set()
+
+            def serve_chunks(topic, body):
+                if topic != topics.get:
+                    return
+                get = Get.parse(body)
+                for chunk in slice_module(by_digest[get.digest], get.digest, get):
+                    serving.add(asyncio.create_task(server.publish(topics.chunk, chunk.encode())))
+
+            server = Broker(broker, on_message=serve_chunks)
+            async with server:
+                server.subscribe(topics.get)
+                with agent_for("dev12", slow, broker):
+                    for sequence, digest in enumerate(by_digest, 1):
+                        desired = Desired(sequence, {0: DesiredSlot(digest, 20000)})
+                        await server.publish(topics.desired, desired.encode(), qos=1, retain=True)
+                        if sequence < 5:
+                            # Not before the device is at work on it, and not to its end.
+                            await watcher.until(lambda d=digest: watcher.busy_with(d))
+                    await watcher.until(lambda: watcher.states[-1].sequence == 5)
+                    assert watcher.last().digest == digest
+        assert slow.device.started.count((0, digest)) == 1
+        assert len(slow.device.started) == len(set(slow.device.started))
 
 
 async def test_older_and_conflicting_desired_states_are_ignored(device, broker):
