@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_engine.operations_simd import vector_forms
+
 __all__ = ["OPERAND_SIZES", "Operation", "Shape", "all_operations"]
 
 OPERAND_SIZES = {"s": 2, "d": 2, "h": 2, "i": 4, "q": 8, "L": 4}
@@ -494,4 +496,7 @@ def all_operations() -> tuple[tuple[Operation, ...], tuple[Shape, ...]]:
     _conversions(rows, shapes)
     _memory(rows, shapes)
     rows += [*_moves(), *_selects(), *_control(), *_bulk()]
+    forms, vector_shapes = vector_forms()
+    rows += [Operation(form.name, form.operands, form.body) for form in forms]
+    shapes += [Shape(shape.op, shape.shape, shape.first) for shape in vector_shapes]
     return tuple(rows), tuple(shapes)

@@ -9,7 +9,24 @@
 #include "opcodes.h"
 
 /* Forms are numbered sources * 2 + (result in a slot); stores have no result: sources. See operations.py. */
-enum ee_shape_kind { EE_SHAPE_NONE, EE_SHAPE_BINARY, EE_SHAPE_UNARY, EE_SHAPE_LOAD, EE_SHAPE_STORE };
+enum ee_shape_kind {
+    EE_SHAPE_NONE,
+    EE_SHAPE_BINARY,
+    EE_SHAPE_UNARY,
+    EE_SHAPE_LOAD,
+    EE_SHAPE_STORE,
+    /* Vectors: translate_vector.c, forms as in operations_simd.py. */
+    EE_SHAPE_VECTOR_UNARY,
+    EE_SHAPE_VECTOR_BINARY,
+    EE_SHAPE_VECTOR_SHIFT,
+    EE_SHAPE_VECTOR_TERNARY,
+    EE_SHAPE_VECTOR_EXTRACT,
+    EE_SHAPE_VECTOR_REPLACE,
+    EE_SHAPE_VECTOR_SHUFFLE,
+    EE_SHAPE_VECTOR_LOAD,
+    EE_SHAPE_VECTOR_STORE,
+    EE_SHAPE_VECTOR_LANE,
+};
 enum { EE_BINARY_SS, EE_BINARY_SK, EE_BINARY_AS, EE_BINARY_AK, EE_BINARY_SA };
 enum { EE_STORE_SS, EE_STORE_SA, EE_STORE_SK, EE_STORE_AS, EE_STORE_AK, EE_STORE_KS, EE_STORE_KA, EE_STORE_AA };
 

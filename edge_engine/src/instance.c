@@ -128,9 +128,6 @@ enum ee_status ee_load(const uint8_t *bytes, size_t size, const struct ee_config
         status = ee_validate(in->module, &in->arena, error);
     if (status != EE_OK)
         return status;
-    if (in->module->simd_offset != EE_NO_INDEX)
-        return ee_fail(error, EE_UNSUPPORTED, in->module->simd_offset, in->module->simd_function,
-                       "SIMD (v128 types and instructions) is validated, but cannot be executed yet");
     if (!place_spaces(in))
         return ee_fail_memory(error, &in->arena, "functions and tables");
     if ((status = place_memory(in, error)) != EE_OK)

@@ -17,6 +17,7 @@
 
 #include "numeric.h"
 #include "runtime.h"
+#include "vector.h"
 
 typedef uint16_t ee_u16u __attribute__((aligned(1)));
 typedef uint32_t ee_u32u __attribute__((aligned(1)));
@@ -35,10 +36,19 @@ typedef ee_f64x2 ee_vecu __attribute__((aligned(1)));
 
 typedef enum ee_trap (*ee_handler)(EE_ARGS);
 
+/* A build for choosing superinstructions counts how often the instruction at each byte of the arena is executed. */
+#if defined(EE_PROFILE)
+extern uint32_t *ee_profile;
+#define EE_COUNT(p) ee_profile[(p) - (const uint8_t *)in]++
+#else
+#define EE_COUNT(p) (void)0
+#endif
+
 #define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + *(const ee_i32u *)(p)))
 #define EE_GO(p)                                   \
     do {                                           \
         const uint8_t *go_ = (p);                  \
+        EE_COUNT(go_);                             \
         EE_MUSTTAIL return EE_HANDLER_AT(go_)(EE_PASS(go_)); \
     } while (0)
 #define EE_BRANCH(offset) EE_GO(pc + (offset) + I32(offset))

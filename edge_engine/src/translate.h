@@ -162,6 +162,9 @@ void ee_local_set(struct ee_translator *t, uint32_t local, bool keep);
 /* translate_values.c: false if it is not an instruction of values and memory. */
 bool ee_translate_value(struct ee_translator *t);
 
+/* translate_vector.c: an instruction with one of the vector shapes. */
+void ee_translate_vector(struct ee_translator *t, const struct ee_shape *shape, uint8_t result);
+
 /* translate_control.c */
 bool ee_translate_control(struct ee_translator *t);
 bool ee_open_block(struct ee_translator *t, uint8_t kind, struct ee_block_type type);

@@ -316,8 +316,11 @@ bool ee_translate_value(struct ee_translator *t)
     case EE_SHAPE_STORE:
         store(t, shape, type_of(info->signature[1]));
         return true;
-    default:
+    case EE_SHAPE_NONE:
         break;
+    default:
+        ee_translate_vector(t, shape, result_type(info));
+        return true;
     }
     switch (i->op) {
     case EE_OP_NOP:
@@ -353,6 +356,9 @@ bool ee_translate_value(struct ee_translator *t)
         return true;
     case EE_OP_F64_CONST:
         ee_push_const(t, EE_F64, i->value);
+        return true;
+    case EE_OP_V128_CONST:
+        ee_push_const(t, EE_V128, (uint64_t)(i->bytes - t->module->bytes));
         return true;
     case EE_OP_REF_NULL:
         ee_push_const(t, (uint8_t)i->index, 0);
