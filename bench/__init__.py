@@ -3,6 +3,7 @@
 
 Not part of the wheel. ``kernels/`` holds the C sources; ``kernels.py`` builds them; ``worker.py`` and ``runner/`` run
 them, one process per peer; ``measure.py`` asks the workers in turn; ``report.py`` and ``plot.py`` write what came out.
+``bare/`` runs the same runners on aarch64 under QEMU, ``corpus/`` gathers foreign modules to train on.
 
 Errors::
 

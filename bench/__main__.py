@@ -1,34 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m bench``: build, measure, print, write bench/results.json and docs/bench-interpreter.svg.
 
-Exit codes: 0 measured, 1 the bench failed (a disagreement between peers included), 2 usage.
+Files are written when everything was measured, or where --output and --plot say. Exit codes: 0 measured, 1 the bench
+failed (a disagreement between peers included), 2 usage.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from bench import BenchError
+from bench.bare import BARE_PEERS, QEMU, bare_command
 from bench.engine import build_runner
-from bench.kernels import KERNELS, build, select
+from bench.kernels import KERNELS, Built, build, select
 from bench.measure import take_samples
-from bench.peers import PEERS, Client
+from bench.peers import PEERS, Client, Peer
 from bench.plot import draw
-from bench.report import Results, machine, table, write_json
+from bench.report import Comparison, Results, machine, table, write_json
 from bench.sizes import engine_sizes
 from bench.startup import measure_startup
 from edge_engine.zig import ROOT, ToolError
 
-QUICK_SCALE, QUICK_ROUNDS = 0.05, 3
-ROUNDS = 9
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROUNDS, QUICK_ROUNDS, QUICK_SCALE = 9, 3, 0.05
+BARE_ROUNDS, BARE_SCALE = 5, 0.05  # emulation is slower
+COUNT_ROUNDS, COUNT_SCALE = 1, 0.02  # instructions don't vary
 PLOT_PEERS = ("wasel", "wasm3", "wasmtime")
+WIDTH = 116  # of the table where the terminal doesn't say
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -36,89 +45,121 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     names = [peer.name for peer in PEERS]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=None, help=f"interleaved rounds (default {ROUNDS})")
-    parser.add_argument(
-        "--scale", type=float, default=None, help="length of each call, 1.0: as in the table of kernels"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="a few seconds, numbers not to be trusted, nothing written"
-    )
+    parser.add_argument("--scale", type=float, default=None, help="work of each call, 1.0: as in the table of kernels")
+    parser.add_argument("--quick", action="store_true", help="a few seconds, this machine only, nothing written")
     parser.add_argument("--kernel", action="append", default=[], choices=[kernel.name for kernel in KERNELS])
     parser.add_argument("--peer", action="append", default=[], choices=names, help="only these (default: all)")
-    parser.add_argument("--no-startup", action="store_true", help="leave start-up and size out")
+    parser.add_argument("--no-startup", action="store_true", help="leave start-up, arena and code size out")
+    parser.add_argument("--no-aarch64", action="store_true", help="leave aarch64 under QEMU out")
+    parser.add_argument("--only-aarch64", action="store_true", help="aarch64 under QEMU and nothing else")
     parser.add_argument("--output", type=Path, default=None, help="results.json (default: bench/results.json)")
     parser.add_argument("--plot", type=Path, default=None, help="SVG (default: docs/bench-interpreter.svg)")
     return parser.parse_args(argv)
 
 
-async def measure(options: argparse.Namespace, console: Console) -> Results:
+async def start_clients(stack: AsyncExitStack, commands: Sequence[tuple[Peer, Sequence[str]]]) -> list[Client]:
+    """Start a worker for each peer; they end with the stack."""
+    return [await stack.enter_async_context(Client(peer, command)) for peer, command in commands]
+
+
+async def compare_on_bare_machine(
+    kernels: Sequence[Built], progress: Callable[[str], None], *, count_instructions: bool, share: float
+) -> Comparison:
+    """Compare on aarch64 under QEMU; ``share`` is how much shorter than in a full run."""
+    scale = share * (COUNT_SCALE if count_instructions else BARE_SCALE)
+    async with AsyncExitStack() as stack:
+        commands = [(peer, bare_command(peer, count_instructions=count_instructions)) for peer in BARE_PEERS]
+        clients = await start_clients(stack, commands)
+        versions = {client.peer.name: await client.version() for client in clients}
+        rounds = COUNT_ROUNDS if count_instructions else BARE_ROUNDS
+        times = await take_samples(clients, kernels, rounds=rounds, scale=scale, progress=progress)
+    return Comparison(times, versions, "million_instructions" if count_instructions else "ms")
+
+
+async def measure(options: argparse.Namespace, progress: Callable[[str], None]) -> Results:
     """Build everything and take all samples."""
+    progress("building")
     kernels = build(select(options.kernel))
     peers = [peer for peer in PEERS if not options.peer or peer.name in options.peer]
-    commands = {peer.name: [str(build_runner(peer.runner)), *peer.options] if peer.runner else [] for peer in peers}
+    commands = [(peer, (str(build_runner(peer.runner)), *peer.options) if peer.runner else ()) for peer in peers]
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     scale = options.scale or (QUICK_SCALE if options.quick else 1.0)
-    info = machine()
-    extras: dict[str, dict[str, object]] = {}
-    async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(Client(peer, commands[peer.name])) for peer in peers]
-        versions = {client.peer.name: await client.version() for client in clients}
-        with console.status("bench") as status:
-            times = await take_samples(
-                clients, kernels, rounds=rounds, scale=scale, progress=lambda text: status.update(f"bench: {text}")
-            )
-            ours = next((client for client in clients if client.peer.name == "wasel"), None)
-            startup: dict[str, dict[str, object]] = {}
+    results = Results(machine(), {"rounds": rounds, "scale": scale}, Comparison([], {}))
+    if not options.only_aarch64:
+        async with AsyncExitStack() as stack:
+            clients = await start_clients(stack, commands)
+            versions = {client.peer.name: await client.version() for client in clients}
+            times = await take_samples(clients, kernels, rounds=rounds, scale=scale, progress=progress)
+            results.host = Comparison(times, versions)
             if not options.no_startup:
-                status.update("bench: start-up")
-                startup = await measure_startup(clients)
-            if ours is not None and not options.no_startup:
-                status.update("bench: arena, code size")
-                extras["interpreter"] = {
-                    "arena": {built.kernel.name: await ours.usage(built.kernel.name) for built in kernels},
-                    "code_size": engine_sizes(),
-                }
-    settings: dict[str, object] = {"rounds": rounds, "scale": scale}
-    return Results(info, settings, versions, times, startup, extras)
+                progress("start-up, arena, code size")
+                results.startup = await measure_startup(clients)
+                ours = next((client for client in clients if client.peer.name == "wasel"), None)
+                if ours is not None:
+                    arena = {built.kernel.name: await ours.usage(built.kernel.name) for built in kernels}
+                    results.extras["interpreter"] = {"arena": arena, "code_size": engine_sizes()}
+    if not (options.no_aarch64 or options.quick or options.peer):
+        if shutil.which(QEMU) is None:
+            raise BenchError(f"{QEMU} is not installed; --no-aarch64 leaves that part out")
+        for name, count_instructions in (("aarch64_qemu", False), ("aarch64_instructions", True)):
+            results.elsewhere[name] = await compare_on_bare_machine(
+                kernels, progress, count_instructions=count_instructions, share=options.scale or 1.0
+            )
+    return results
 
 
-def show(results: Results, console: Console) -> None:
-    """Print the table and what was measured beside it."""
-    header, *rows = table(results)
-    output = Table(title="time ÷ native code from the same C source (smaller is better)")
+def show_comparison(comparison: Comparison, title: str, console: Console) -> None:
+    """Print one table."""
+    header, *rows = table(comparison)
+    output = Table(title=title)
     for i, name in enumerate(header):
         output.add_column(name, justify="left" if i == 0 else "right")
     for i, row in enumerate(rows):
         output.add_row(*row, end_section=i == len(rows) - 2)
     console.print(output)
-    content = results.as_dict()
+
+
+def show(results: Results, content: dict[str, Any], console: Console) -> None:
+    """Print the tables and what was measured beside them."""
+    if results.host.kernels:
+        title = f"{results.machine['architecture']}: time ÷ native code from the same C source (smaller is better)"
+        show_comparison(results.host, title, console)
+    for name, comparison in results.elsewhere.items():
+        what = "executed instructions" if comparison.unit != "ms" else "time"
+        show_comparison(comparison, f"{name.replace('_', ' ')}: {what} ÷ native code", console)
     section = content.get("interpreter", {})
     if "fuel_cost" in section:
         console.print(f"fuel: {section['fuel_cost']:.3f} times the time without it")
     for module in content["startup"].values():
-        times = ", ".join(f"{peer} {value:,.0f} µs" for peer, value in module["median_us"].items())
-        console.print(f"load and start {module['what']} ({module['bytes']} bytes): {times}")
+        for measure, what in (("start_us", "load and start"), ("first_result_us", "load, start and first result")):
+            if measure in module:
+                times = ", ".join(f"{peer} {value:,.0f}" for peer, value in module[measure].items())
+                console.print(f"{what} of {module['what']} ({module['bytes']:,} bytes), µs: {times}")
     if "code_size" in section:
         size = section["code_size"]
         console.print(f"engine on {size['target']}: {size['code_bytes'] / 1024:.1f} KiB of text and read-only data")
     if "arena" in section:
-        largest = max(section["arena"].items(), key=lambda item: item[1].get("bookkeeping", 0))
-        console.print(f"largest arena bookkeeping among the kernels: {largest[0]} {largest[1]}")
+        name, usage = max(section["arena"].items(), key=lambda item: item[1].get("bookkeeping", 0))
+        parts = ", ".join(f"{key} {value:,}" for key, value in usage.items())
+        console.print(f"most arena among the kernels, bytes: {name}: {parts}")
 
 
 def main(argv: list[str]) -> int:
     """Run; returns the exit code."""
     options = arguments(argv)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     try:
-        results = asyncio.run(measure(options, console))
+        with console.status("bench") as status:
+            results = asyncio.run(measure(options, lambda text: status.update(f"bench: {text}")))
     except (BenchError, ToolError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    show(results, console)
-    complete = not options.kernel and not options.peer and not options.quick
+    content = results.as_dict()
+    show(results, content, console)
+    left_out = (options.kernel, options.peer, options.quick, options.no_startup, options.no_aarch64, options.scale)
+    complete = not any(left_out) and not options.only_aarch64
     output = options.output or (ROOT / "bench" / "results.json" if complete else None)
     plot = options.plot or (ROOT / "docs" / "bench-interpreter.svg" if complete else None)
-    content = results.as_dict()
     if output is not None:
         write_json(content, output)
         console.print(f"wrote {output}")

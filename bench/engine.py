@@ -56,6 +56,7 @@ class Place:
     flags: tuple[str, ...] = ()
     link_flags: tuple[str, ...] = ()
     extra_sources: tuple[Path, ...] = ()
+    extra_flags: tuple[str, ...] = ()  # of those
 
 
 HOST_PLACE = Place("host", HOST)
@@ -63,9 +64,10 @@ HOST_PLACE = Place("host", HOST)
 
 def _build(name: str, place: Place, engine: Sequence[Path], flags: Sequence[str]) -> Path:
     folder = BUILD / place.name
-    sources = [RUNNER / "main.c", RUNNER / f"{name}.c", *place.extra_sources]
+    sources = [RUNNER / "main.c", RUNNER / f"{name}.c"]
     runner = compile_objects(sources, folder / name, place.target, [*RUNNER_FLAGS, *place.flags, *flags])
-    return link([*runner, *engine], folder / f"runner-{name}", place.target, place.link_flags)
+    extra = compile_objects(place.extra_sources, folder / "extra", place.target, place.extra_flags)
+    return link([*runner, *engine, *extra], folder / f"runner-{name}", place.target, place.link_flags)
 
 
 def build_wasel(place: Place) -> Path:

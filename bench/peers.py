@@ -116,9 +116,9 @@ class Client:
         nanoseconds, checksum = await self.ask(f"run {name} {rounds}")
         return int(nanoseconds), int(checksum)
 
-    async def startup(self, path: Path, count: int) -> list[int]:
-        """Nanoseconds of each of ``count`` loads and starts."""
-        return [int(field) for field in await self.ask(f"startup {path} {count}")]
+    async def startup(self, path: Path, count: int, rounds: int) -> list[int]:
+        """Nanoseconds of each of ``count`` loads and starts, and of run(rounds) if that isn't 0."""
+        return [int(field) for field in await self.ask(f"startup {path} {count} {rounds}")]
 
     async def usage(self, name: str) -> dict[str, int]:
         """Bytes by name; empty for peers that don't say."""

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From samples to numbers: results.json and the table on the terminal.
 
-results.json (version 1): ``machine``, ``settings``, ``versions``, ``kernels.<name>`` (rounds, wasm_bytes, checksum, and
-``peers.<peer>`` with median_ms, spread, vs_native, vs_wasm3, vs_wasmtime), ``peers.<peer>`` with the geometric means,
-``startup.<module>`` with bytes and median_us by peer, and one section for each tier of ours, such as ``interpreter``:
-geomean_vs_<base> for each base that ran, the worst kernel against wasm3, fuel_cost, and whatever else was measured of
-it (code_size, arena). Other sections (native, ipc) stand beside it.
+results.json (version 1): ``machine``, ``settings``, then the comparison on this machine: ``versions``,
+``kernels.<name>`` (rounds, wasm_bytes, checksum, and ``peers.<peer>`` with median_ms, spread, vs_native, vs_wasm3,
+vs_wasmtime) and ``peers.<peer>`` with the geometric means. ``startup.<module>`` has bytes and microseconds by peer.
+Each tier of ours has a section, such as ``interpreter``: geomean_vs_<base> for each base that ran, the worst kernel
+against wasm3, fuel_cost, and whatever else was measured of it (code_size, arena). A comparison made elsewhere, such as
+``aarch64_qemu``, is a section like the top level, and its means stand in the tiers' sections under the same name.
 Times are milliseconds of one call, ratios are time divided by the base's time: smaller is better.
 """
 
@@ -26,7 +27,7 @@ from edge_engine.zig import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BASES", "TIERS", "Results", "machine", "write_json"]
+__all__ = ["BASES", "TIERS", "Comparison", "Results", "Tier", "machine", "table", "write_json"]
 
 SCHEMA_VERSION = 1
 BASES = {"native": "c", "wasm3": "wasm3", "wasmtime": "wasmtime"}  # name in results.json: peer
@@ -68,72 +69,93 @@ def machine() -> dict[str, object]:
 
 
 @dataclass
-class Results:
-    """Everything one run of the bench found out."""
+class Comparison:
+    """Samples of all peers in one place. ``unit`` is what a millionth of the numbers is called."""
 
-    machine: dict[str, object]
-    settings: dict[str, object]
-    versions: dict[str, str]
     kernels: list[KernelTimes]
-    startup: dict[str, dict[str, object]] = field(default_factory=dict)  # by module
-    extras: dict[str, dict[str, object]] = field(default_factory=dict)  # by section of a tier
+    versions: dict[str, str]
+    unit: str = "ms"
 
     def peers(self) -> list[str]:
         """Names of the peers that ran, in order."""
         return list(self.kernels[0].samples_ns) if self.kernels else []
 
     def geomean(self, peer: str, base: str) -> float:
-        """Geometric mean over the kernels of ``peer``'s time divided by ``base``'s."""
+        """Geometric mean over the kernels of ``peer``'s number divided by ``base``'s."""
         return geomean(times.ratio(peer, base) for times in self.kernels)
 
-    def _section(self, tier: Tier) -> dict[str, Any]:
+    def _means(self, peer: str) -> dict[str, float]:
         ran = self.peers()
-        section: dict[str, Any] = {"peer": tier.peer}
-        for name, base in BASES.items():
-            if base in ran:
-                section[f"geomean_vs_{name}"] = round(self.geomean(tier.peer, base), 4)
+        return {f"geomean_vs_{name}": round(self.geomean(peer, base), 4) for name, base in BASES.items() if base in ran}
+
+    def tier(self, tier: Tier) -> dict[str, Any]:
+        """Return what is said of one of our own tiers."""
+        ran = self.peers()
+        section: dict[str, Any] = dict(self._means(tier.peer))
         if "wasm3" in ran:
             worst = max(self.kernels, key=lambda times: times.ratio(tier.peer, "wasm3"))
             section["worst_vs_wasm3"] = {"kernel": worst.name, "ratio": round(worst.ratio(tier.peer, "wasm3"), 4)}
         if tier.fuel_peer in ran:
             section["fuel_cost"] = round(self.geomean(tier.fuel_peer, tier.peer), 4)
-        return section | self.extras.get(tier.section, {})
+        return section
+
+    def _kernel(self, times: KernelTimes) -> dict[str, Any]:
+        entries: dict[str, Any] = {}
+        for peer in self.peers():
+            entry = {f"median_{self.unit}": round(times.median_ms(peer), 4), "spread": round(times.spread(peer), 4)}
+            for name, base in BASES.items():
+                if base in self.peers():
+                    entry[f"vs_{name}"] = round(times.ratio(peer, base), 4)
+            entries[peer] = entry
+        return {
+            "rounds": times.rounds,
+            "wasm_bytes": times.wasm_bytes,
+            "floating": times.floating,
+            "checksum": f"{times.checksum:#018x}",
+            "peers": entries,
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return kernels, means and versions as they stand in results.json."""
+        return {
+            "versions": self.versions,
+            "kernels": {times.name: self._kernel(times) for times in self.kernels},
+            "peers": {peer: self._means(peer) for peer in self.peers()},
+        }
+
+
+@dataclass
+class Results:
+    """Everything one run of the bench found out."""
+
+    machine: dict[str, object]
+    settings: dict[str, object]
+    host: Comparison
+    elsewhere: dict[str, Comparison] = field(default_factory=dict)  # by name in results.json
+    startup: dict[str, dict[str, object]] = field(default_factory=dict)  # by module
+    extras: dict[str, dict[str, object]] = field(default_factory=dict)  # by section of a tier
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of results.json."""
-        ran = self.peers()
-        kernels: dict[str, Any] = {}
-        for times in self.kernels:
-            entries: dict[str, Any] = {}
-            for peer in ran:
-                entry = {"median_ms": round(times.median_ms(peer), 4), "spread": round(times.spread(peer), 4)}
-                entry |= {
-                    f"vs_{name}": round(times.ratio(peer, base), 4) for name, base in BASES.items() if base in ran
-                }
-                entries[peer] = entry
-            kernels[times.name] = {
-                "rounds": times.rounds,
-                "wasm_bytes": times.wasm_bytes,
-                "floating": times.floating,
-                "checksum": f"{times.checksum:#018x}",
-                "peers": entries,
+        sections: dict[str, Any] = {}
+        for tier in TIERS:
+            if tier.peer not in self.host.peers():
+                continue
+            there = {
+                name: comparison.tier(tier)
+                for name, comparison in self.elsewhere.items()
+                if tier.peer in comparison.peers()
             }
-        peers = {
-            peer: {
-                f"geomean_vs_{name}": round(self.geomean(peer, base), 4) for name, base in BASES.items() if base in ran
-            }
-            for peer in ran
-        }
-        sections = {tier.section: self._section(tier) for tier in TIERS if tier.peer in ran}
+            own = {"peer": tier.peer, **self.host.tier(tier)}
+            sections[tier.section] = own | there | self.extras.get(tier.section, {})
         return {
             "version": SCHEMA_VERSION,
             "machine": self.machine,
             "settings": self.settings,
-            "versions": self.versions,
-            "kernels": kernels,
-            "peers": peers,
+            **self.host.as_dict(),
             "startup": self.startup,
             **sections,
+            **{name: comparison.as_dict() for name, comparison in self.elsewhere.items()},
         }
 
 
@@ -145,16 +167,17 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     temporary.replace(path)
 
 
-def table(results: Results) -> Sequence[Sequence[str]]:
-    """Header, one row per kernel, and the geometric means; times ÷ native code."""
-    ran = results.peers()
+def table(comparison: Comparison) -> Sequence[Sequence[str]]:
+    """Header, one row per kernel, and the geometric means; numbers divided by native code's."""
+    ran = comparison.peers()
     base = "c" if "c" in ran else ran[0]
     shown = [peer for peer in ran if peer != base]
-    compare = "wasel" in ran and "wasm3" in ran
-    rows = [["kernel", f"{base} ms", *(f"{peer} ÷" for peer in shown), *(["wasel ÷ wasm3"] if compare else [])]]
-    for times in results.kernels:
+    compare = [base for base in ("wasm3",) if base in ran and "wasel" in ran]
+    unit = comparison.unit.replace("_", " ")
+    rows = [["kernel", f"{base}, {unit}", *shown, *(f"wasel ÷ {other}" for other in compare)]]
+    for times in comparison.kernels:
         row = [times.name, f"{times.median_ms(base):.2f}", *(f"{times.ratio(peer, base):.2f}" for peer in shown)]
-        rows.append([*row, *([f"{times.ratio('wasel', 'wasm3'):.2f}"] if compare else [])])
-    means = ["geometric mean", "", *(f"{results.geomean(peer, base):.2f}" for peer in shown)]
-    rows.append([*means, *([f"{results.geomean('wasel', 'wasm3'):.2f}"] if compare else [])])
+        rows.append([*row, *(f"{times.ratio('wasel', other):.2f}" for other in compare)])
+    means = ["geometric mean", "", *(f"{comparison.geomean(peer, base):.2f}" for peer in shown)]
+    rows.append([*means, *(f"{comparison.geomean('wasel', other):.2f}" for other in compare)])
     return rows

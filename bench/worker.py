@@ -6,7 +6,8 @@ The protocol, which ``runner/main.c`` speaks too; one line each way, fields sepa
     version                   ->  ok TEXT
     load NAME PATH            ->  ok NANOSECONDS             load and start a module, keep it under NAME
     run NAME ROUNDS           ->  ok NANOSECONDS CHECKSUM    one call of run(ROUNDS): the thread's processor time
-    startup PATH COUNT        ->  ok NANOSECONDS...          COUNT times: bytes in memory to started, and forgotten
+    startup PATH COUNT ROUNDS ->  ok NANOSECONDS...          COUNT times: bytes in memory to started, then run(ROUNDS)
+                                                             unless that is 0, and forgotten
     usage NAME                ->  ok KEY=BYTES...            what the peer knows about the memory it uses
     anything that fails       ->  error TEXT
 
@@ -44,8 +45,8 @@ class Worker(Protocol):
     def load(self, path: Path) -> Callable[[int], int]:
         """Load and start; returns the module's run()."""
 
-    def startup(self, data: bytes) -> Callable[[], None]:
-        """Return a function that loads and starts a module from these bytes and forgets it."""
+    def startup(self, data: bytes, rounds: int) -> Callable[[], None]:
+        """Return a function that loads and starts a module, calls run(rounds) unless that is 0, and forgets it."""
 
 
 class NativeWorker:
@@ -62,9 +63,9 @@ class NativeWorker:
         run.restype = ctypes.c_int64
         return run
 
-    def startup(self, data: bytes) -> Callable[[], None]:
+    def startup(self, data: bytes, rounds: int) -> Callable[[], None]:
         """Native code has no module to load."""
-        raise NotImplementedError(f"native code does not load {len(data)} bytes of wasm")
+        raise NotImplementedError(f"native code does not load {len(data)} bytes of wasm for {rounds} rounds")
 
 
 class Wasm3Worker:
@@ -89,7 +90,7 @@ class Wasm3Worker:
         run = keep[1].find_function("run")
         return lambda rounds: run(rounds) if keep else 0
 
-    def startup(self, data: bytes) -> Callable[[], None]:
+    def startup(self, data: bytes, rounds: int) -> Callable[[], None]:
         """Load, look the entry point up (which translates it), call it if it is a program."""
         entry = "_start" if b"_start" in data else "run"
 
@@ -102,7 +103,9 @@ class Wasm3Worker:
                     except RuntimeError:
                         continue  # not imported by this module
             function = runtime.find_function(entry)
-            if entry == "_start":
+            if rounds > 0:
+                function(rounds)
+            elif entry == "_start":
                 try:
                     function()
                 except (RuntimeError, SystemExit) as ended:
@@ -177,12 +180,14 @@ class WasmtimeWorker:
         run = instance.exports(store)["run"]
         return lambda rounds: int(run(store, rounds))
 
-    def startup(self, data: bytes) -> Callable[[], None]:
+    def startup(self, data: bytes, rounds: int) -> Callable[[], None]:
         """Compile, instantiate, call the entry point of a program."""
 
         def start() -> None:
             store, instance = self._instance(data)
             entry = instance.exports(store).get("_start")
+            if rounds > 0:
+                instance.exports(store)["run"](store, rounds)
             if entry is not None:
                 try:
                     entry(store)
@@ -214,8 +219,8 @@ def answer(worker: Worker, loaded: dict[str, Callable[[int], int]], words: list[
             begin = time.thread_time_ns()
             result = run(count)
             return f"{time.thread_time_ns() - begin} {result}"
-        case ["startup", path, count]:
-            start = worker.startup(Path(path).read_bytes())
+        case ["startup", path, count, rounds]:
+            start = worker.startup(Path(path).read_bytes(), int(rounds))
             times = []
             for _ in range(int(count)):
                 begin = time.perf_counter_ns()

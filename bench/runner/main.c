@@ -95,11 +95,13 @@ static void do_run(const char *name, const char *rounds) {
         printf("error %s\n", error);
 }
 
-static void do_startup(const char *path, const char *count) {
+static void do_startup(const char *path, const char *count, const char *rounds) {
     struct file file = read_file(path);
     struct bench_module *module = bench_prepare();
     char error[ERROR_BYTES] = "";
     long starts = strtol(count, NULL, 10);
+    int32_t calls = rounds != NULL ? (int32_t)strtol(rounds, NULL, 10) : 0;
+    int64_t result;
     uint64_t *times = calloc(starts > 0 ? (size_t)starts : 1, sizeof *times);
     if (file.bytes == NULL || module == NULL || times == NULL || starts < 1) {
         printf("error no such file, or no room for it: %s\n", path);
@@ -109,6 +111,8 @@ static void do_startup(const char *path, const char *count) {
     for (long i = 0; good && i < starts; i++) {
         uint64_t begin = now_ns(CLOCK_MONOTONIC);
         good = bench_load(module, path, file.bytes, file.size, error);
+        if (good && calls > 0)
+            good = bench_run(module, calls, &result, error);
         if (good)
             bench_unload(module);
         times[i] = now_ns(CLOCK_MONOTONIC) - begin;
@@ -156,7 +160,7 @@ int main(int argc, char **argv) {
         else if (strcmp(command, "run") == 0)
             do_run(first, second);
         else if (strcmp(command, "startup") == 0)
-            do_startup(first, second);
+            do_startup(first, second, strtok(NULL, " \n"));
         else
             printf("error no such command\n");
         fflush(stdout);

@@ -12,7 +12,7 @@ from bench import BenchError
 from bench.kernels import SOURCES
 from bench.measure import KernelTimes
 from bench.plot import draw
-from bench.report import Results, table, write_json
+from bench.report import Comparison, Results, table, write_json
 from bench.sizes import section_sizes
 from edge_engine.zig import DEVICE, ROOT, compile_objects
 
@@ -26,7 +26,7 @@ def _results(peers=PEERS):
             peer: [round(factor * ratio * wobble) for wobble in (0.9, 1.0, 1.3)] for peer, ratio in peers.items()
         }
         kernels.append(KernelTimes(name, 10, 400, False, 42, samples))
-    return Results({"cpu": "a & b"}, {"rounds": 3, "scale": 1.0}, {"c": "zig"}, kernels)
+    return Results({"cpu": "a & b"}, {"rounds": 3, "scale": 1.0}, Comparison(kernels, {"c": "zig"}))
 
 
 def test_sections_and_geometric_means():
@@ -51,6 +51,16 @@ def test_a_tier_that_did_not_run_has_no_section():
     assert "interpreter" not in _results({"c": 1.0, "wasm3": 10.0}).as_dict()
 
 
+def test_comparisons_made_elsewhere_stand_beside_and_in_the_tier():
+    results = _results()
+    counted = _results({"c": 1.0, "wasel": 3.0, "wasm3": 9.0}).host
+    results.elsewhere["aarch64_instructions"] = Comparison(counted.kernels, {}, "million_instructions")
+    content = results.as_dict()
+    assert content["interpreter"]["aarch64_instructions"]["geomean_vs_wasm3"] == pytest.approx(1 / 3, abs=1e-4)
+    assert content["aarch64_instructions"]["kernels"]["fib"]["peers"]["wasel"]["median_million_instructions"] == 3.0
+    assert content["interpreter"]["geomean_vs_wasm3"] == pytest.approx(0.5)  # as before
+
+
 def test_written_atomically_and_read_back(tmp_path):
     content = _results().as_dict()
     write_json(content, tmp_path / "deep" / "results.json")
@@ -59,7 +69,7 @@ def test_written_atomically_and_read_back(tmp_path):
 
 
 def test_table_has_a_row_for_each_kernel_and_the_means():
-    rows = table(_results())
+    rows = table(_results().host)
     assert [row[0] for row in rows] == ["kernel", "fib", "sort", "geometric mean"]
     assert {len(row) for row in rows} == {len(rows[0])}
     assert rows[-1][-1] == "0.50"
