@@ -17,6 +17,8 @@ Errors::
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import os
 import struct
@@ -33,7 +35,7 @@ from sel4_bridge.libmicrokit import PD_FLAGS, SDK_BOARD, include_flags, link_pd,
 from sel4_bridge.system import device_system, write_layout_header, write_system_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "ENGINE_ENTRY_SYMBOL",
@@ -245,8 +247,21 @@ def build_device(kernel: str, sdk: Path | None = None) -> Device:
 
     With an SDK the domains are linked with its libmicrokit, for the stand-in kernel too. BuildError, ToolError.
     """
-    sdk = _checked_sdk(kernel, sdk)
-    builder = _Builder(kernel, sdk)
+    builder = _Builder(kernel, _checked_sdk(kernel, sdk))
+    with _alone():
+        return _build(builder)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other builders out: the supervisor is built from where the engine ended up, so the two must not mix."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "device.lock").open("w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(builder: _Builder) -> Device:
     write_generated()
     write_layout_header(GENERATED / "sb_layout.h")
     system_file = builder.folder / "wasel.system"
@@ -263,7 +278,7 @@ def build_device(kernel: str, sdk: Path | None = None) -> Device:
     wanted = {domain.image for domain in device_system().all_domains()}
     if wanted != {path.name for path in elves.values()}:
         raise BuildError(f"the system description names {sorted(wanted)}, built were {sorted(elves)}")
-    return Device(kernel, _image(builder, system_file, elves), elves, system_file)
+    return Device(builder.kernel, _image(builder, system_file, elves), elves, system_file)
 
 
 def _image(builder: _Builder, system_file: Path, elves: dict[str, Path]) -> Path:
