@@ -137,5 +137,6 @@ bool fault_resume(struct thread *thread, const struct thread *replier)
         }
     }
     context->pc = thread->restart_pc;
-    return tag >> 12 == 0;
+    /* Only these two kinds can be refused: the others start again whatever the answer's label. */
+    return tag >> 12 == 0 || (label != FAULT_UNKNOWN_SYSCALL && label != FAULT_USER_EXCEPTION);
 }

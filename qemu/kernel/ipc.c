@@ -75,9 +75,10 @@ static void await_reply(struct thread *caller, struct thread *receiver, struct r
     reply->caller = caller;
     caller->awaits = reply;
     stop(caller, BLOCKED_REPLY);
-    reply->donated = receiver->budget == NULL && caller->budget != NULL;
-    if (reply->donated) {
-        budget_give(budget_take(caller), receiver);
+    reply->donated = NULL;
+    if (receiver->budget == NULL && caller->budget != NULL) {
+        reply->donated = budget_take(caller);
+        budget_give(reply->donated, receiver);
     }
 }
 
@@ -109,16 +110,29 @@ void ipc_send(struct endpoint *endpoint, struct thread *sender, uint64_t badge, 
     schedule_wake(receiver);
 }
 
-/* Forgets who waits for an answer through `reply`; a donated budget goes back to its owner where it still is. */
+/* A budget that was lent through `reply` goes back to its owner from whoever has it now. */
+static void return_budget(struct reply *reply, struct thread *owner)
+{
+    struct budget *lent = reply->donated;
+    reply->donated = NULL;
+    if (lent && owner->budget == NULL) {
+        if (lent->thread) {
+            (void)budget_take(lent->thread);
+        }
+        budget_give(lent, owner);
+    }
+}
+
+/* Forgets who waits for an answer through `reply`. */
 static void drop_caller(struct reply *reply)
 {
     struct thread *caller = reply->caller;
     if (caller) {
         reply->caller = NULL;
-        reply->donated = false;
         caller->awaits = NULL;
         caller->fault.label = 0;
         stop(caller, INACTIVE);
+        return_budget(reply, caller);
     }
 }
 
@@ -175,10 +189,7 @@ void ipc_reply(struct reply *reply, struct thread *replier)
     }
     reply->caller = NULL;
     caller->awaits = NULL;
-    if (reply->donated && replier->budget != NULL && caller->budget == NULL) {
-        budget_give(budget_take(replier), caller);
-    }
-    reply->donated = false;
+    return_budget(reply, caller);
     if (caller->fault.label != 0) {
         if (fault_resume(caller, replier)) {
             wake(caller);

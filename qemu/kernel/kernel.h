@@ -85,7 +85,7 @@ struct notification {
 struct reply {
     struct thread *receiver; /* waits with this reply object */
     struct thread *caller;   /* waits for the answer */
-    bool donated;            /* the caller's budget went with the call */
+    struct budget *donated;  /* went with the call and comes back with the answer; NULL: none did */
 };
 
 enum cap_type { CAP_NULL, CAP_ENDPOINT, CAP_NOTIFICATION, CAP_REPLY, CAP_THREAD, CAP_IRQ, CAP_VSPACE, CAP_MONITOR };

@@ -2,6 +2,8 @@
 /*
  * Who runs: priorities with preemption, round robin among equals, and scheduling contexts (struct budget).
  *
+ * Among equals the one that woke last goes first, the one whose slice is used up last, as measured on genuine seL4.
+ *
  * Contract: a RUNNABLE thread with a budget is either `current`, in the ready queue of its priority, or, while its next
  * refill lies in the future, in the release queue; every other thread is in none of them. Budgets follow the manual's
  * section "Scheduling Contexts": with budget == period a time slice that starts anew when used up; otherwise a
@@ -215,7 +217,7 @@ void schedule_wake(struct thread *thread)
         return;
     }
     refresh(thread->budget);
-    place(thread, false);
+    place(thread, true);
 }
 
 void schedule_stop(struct thread *thread)
@@ -273,7 +275,7 @@ static void release(void)
         struct thread *thread = release_queue.head;
         queue_remove(thread);
         refresh(thread->budget);
-        place(thread, false);
+        place(thread, true);
     }
 }
 
