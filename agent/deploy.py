@@ -13,7 +13,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.errors import BrokerError, LinkError, MessageError, RefusedError, TrapError, WaselError
+from agent.errors import BrokerError, LinkError, MessageError, RefusedError, WaselError
+from agent.follow import outcome
 from agent.messages import Desired, DesiredSlot, Get, SlotReport, State, slice_module
 from agent.mqtt import Broker
 from agent.text import printable
@@ -135,13 +136,8 @@ class Deployment:
 
     def _judge(self, report: SlotReport) -> SlotReport:
         where = f"{self._order.device}: slot {report.slot}: {self._order.name}"
-        if report.state == "refused":
-            raise RefusedError(f"{where}: refused: {printable(report.error or 'no reason given')}")
-        if report.state == "trapped":
-            backtrace = "\n" + printable(report.backtrace, keep="\n") if report.backtrace else ""
-            raise TrapError(f"{where}: trap: {printable(report.trap or '')}{backtrace}")
-        if report.state == "exited" and report.exit:
-            raise WaselError(f"{where}: ended with exit code {report.exit}; see 'wasel logs --slot {report.slot}'")
+        if code := outcome(report, where):
+            raise WaselError(f"{where}: ended with exit code {code}; see 'wasel logs --slot {report.slot}'")
         return report
 
     def _timeout(self, timeout_s: float) -> WaselError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from agent.errors import EXIT_OK, RefusedError, TrapError
+from agent.errors import EXIT_OK, BudgetError, RefusedError, TrapError, WaselError
 from agent.text import printable
 
 if TYPE_CHECKING:
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
     from agent.link.device import Device
     from agent.link.modules import SlotStatus
+    from agent.messages import SlotReport
 
 __all__ = ["Pace", "copy_logs", "describe", "follow", "outcome", "settle"]
 
 SETTLE_S = 0.5
 """A module that still runs silently after this long is taken as accepted and running."""
+FUEL_TRAP = "fuel exhausted"
+"""The engine's name of the trap that ends a module without fuel (edge_engine.h)."""
 MAX_ROUNDS = 64
 """Log requests in a row for one slot before the others get their turn."""
 
@@ -71,21 +74,27 @@ async def settle(device: Device, slot: int, log_before: int) -> SlotStatus:
 
 
 async def follow(
-    device: Device, slot: int, cursor: int, sink: Callable[[Record], None], *, for_ever: bool = False
+    device: Device,
+    slot: int,
+    cursor: int,
+    sink: Callable[[Record], None],
+    *,
+    for_ever: bool = False,
+    slowest_s: float = 0.5,
 ) -> SlotStatus:
-    """Copy a slot's output until its module ends (or for ever); gives the final status."""
-    pace = Pace()
+    """Copy a slot's output until its module has ended and all of it is copied (or for ever); gives the final status."""
+    pace = Pace(most_s=slowest_s)
     while True:
         status = await device.slot(slot)  # before the logs: what was written before the end is read after it
         if status.log_next < cursor:
             cursor = 0  # the device restarted
-        reached = await copy_logs(device, slot, cursor, sink) if status.log_next != cursor else cursor
-        if reached != cursor:
+        if status.log_next != cursor:
+            cursor = await copy_logs(device, slot, cursor, sink)
             pace.hit()
-        cursor = reached
-        if not for_ever and status.state != "running":
+        elif status.state != "running" and not for_ever:
             return status
-        await asyncio.sleep(pace.wait_s())
+        else:
+            await asyncio.sleep(pace.wait_s())
 
 
 def describe(status: SlotStatus) -> str:
@@ -99,13 +108,19 @@ def describe(status: SlotStatus) -> str:
     return ""
 
 
-def outcome(status: SlotStatus, name: str) -> int:
+def outcome(status: SlotStatus | SlotReport, name: str) -> int:
     """Turn a final status into the module's exit code, or raise the error that it stands for."""
-    if status.state == "refused":
-        raise RefusedError(f"{name}: {describe(status)}")
-    if status.state == "trapped":
-        backtrace = "\n" + printable(status.backtrace, keep="\n") if status.backtrace else ""
-        raise TrapError(f"{name}: trap: {describe(status)}{backtrace}")
-    if status.state == "exited":
-        return (status.exit or 0) & 0xFF
-    return EXIT_OK
+    match status.state:
+        case "exited":
+            return (status.exit or 0) & 0xFF  # as a shell would see it
+        case "trapped" if status.trap == FUEL_TRAP:
+            raise BudgetError(f"{FUEL_TRAP} ({name})")
+        case "trapped":
+            backtrace = "\n" + printable(status.backtrace, keep="\n").rstrip("\n") if status.backtrace else ""
+            raise TrapError(f"trap: {printable(status.trap or 'unknown')} ({name}){backtrace}")
+        case "refused":
+            raise RefusedError(f"{name}: {printable(status.error or 'refused without a reason')}")
+        case "running":
+            return EXIT_OK
+        case other:
+            raise WaselError(f"{name}: is {other}: somebody else stopped it or reset the device")

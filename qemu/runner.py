@@ -2,9 +2,9 @@
 """`wasel run --on qemu` and `--on sel4`: one module, on a device of its own that lives as long as the run.
 
 Contract (entry point group `wasel.runners`): `run(request)` boots a fresh device, uploads the module, starts it with
-lossless logs, writes the bytes of its stdout and stderr to ours as they come, and returns the module's exit code, or
-134 after a trap, 124 when fuel or the time budget ran out, 3 for a module that the device refuses. Errors of the device
-or its link are raised as `agent.errors.WaselError`. The device is down when it returns, whatever happened.
+lossless logs, writes the bytes of its stdout and stderr to ours as they come, and returns the module's exit code. A
+trap, the end of fuel or time, a refusal, and errors of the device or its link are raised as `agent.errors.WaselError`.
+The device is down when it returns, whatever happened.
 
 The time budget counts from the module's start: booting the device is not the module's fault.
 Does NOT: parse the module (the device does), keep the device.
@@ -16,30 +16,25 @@ import asyncio
 import hashlib
 import secrets
 import signal
-import sys
 from typing import TYPE_CHECKING, TypeVar
 
-from agent.errors import EXIT_BUDGET, EXIT_REFUSED, EXIT_TRAP, LinkError, RefusedError, UsageError, WaselError
+from agent.commands.logs import write_record
+from agent.errors import BudgetError, RefusedError, UsageError, WaselError
+from agent.follow import follow, outcome
 from agent.link.device import Device as Link
-from agent.text import printable
 from qemu.boards import DEFAULT_KERNEL
 from qemu.launcher import running_device
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from agent.link.modules import SlotStatus
     from agent.run_request import RunRequest
 
 __all__ = ["run", "run_bounded", "run_sel4"]
 
 SLOT = 0
 SEED_SIZE = 32  # bytes
-IDLE_MIN_S = 0.002  # pause before asking a silent module's logs again; doubles up to IDLE_MAX_S
-IDLE_MAX_S = 0.05
-FINAL_STATES = frozenset({"exited", "trapped", "refused", "stopped"})
-STREAM_STDERR = 2
-FUEL_TRAP = "fuel exhausted"  # EE_TRAP_FUEL_EXHAUSTED's text in edge_engine.h
+IDLE_MAX_S = 0.05  # longest pause before asking a silent module's logs again
 
 T = TypeVar("T")
 
@@ -102,55 +97,12 @@ async def _run(request: RunRequest, kernel: str) -> int:
         await link.start(SLOT, (request.module.name, *request.args), request.env, fuel=request.fuel, lossless=True)
         try:
             async with asyncio.timeout(request.timeout_s):
-                final = await _follow(link)
+                final = await follow(link, SLOT, 0, _write, slowest_s=IDLE_MAX_S)
         except TimeoutError:
             await link.stop(SLOT)
-            sys.stderr.write(f"wasel: stopped after {request.timeout_s:g} s\n")
-            return EXIT_BUDGET
-    return _outcome(final, str(request.module))
+            raise BudgetError(f"stopped after {request.timeout_s:g} s") from None
+    return outcome(final, str(request.module))
 
 
-async def _follow(link: Link) -> SlotStatus:
-    """Copy the module's output to ours until it has ended and everything is copied."""
-    cursor = 0
-    pause_s = IDLE_MIN_S
-    while True:
-        slot = (await link.status()).slots[SLOT]  # before the logs: what it wrote until now is in them
-        answer = await link.logs(SLOT, cursor)
-        if answer.dropped:
-            raise LinkError(f"the device lost {answer.dropped} records of the module's output")
-        for _, stream, ends_line, data in answer.records:
-            target = sys.stderr.buffer if stream == STREAM_STDERR else sys.stdout.buffer
-            target.write(data + b"\n" if ends_line else data)
-        cursor = answer.next
-        if answer.records:
-            sys.stdout.buffer.flush()
-            sys.stderr.buffer.flush()
-            pause_s = IDLE_MIN_S
-        elif slot.state in FINAL_STATES:
-            return slot
-        else:
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, IDLE_MAX_S)
-
-
-def _outcome(final: SlotStatus, name: str) -> int:
-    """Say on stderr how it ended unless it ended by itself, and give the exit code."""
-    match final.state:
-        case "exited":
-            return (final.exit or 0) & 0xFF  # as the shell would see it
-        case "trapped" if final.trap == FUEL_TRAP:
-            sys.stderr.write(f"wasel: {FUEL_TRAP}\n")
-            return EXIT_BUDGET
-        case "trapped":
-            sys.stderr.write(f"wasel: trap: {printable(final.trap or 'unknown')}\n{_lines(final.backtrace)}")
-            return EXIT_TRAP
-        case "refused":
-            sys.stderr.write(f"wasel: {name}: {printable(final.error or 'refused without a reason')}\n")
-            return EXIT_REFUSED
-        case other:
-            raise LinkError(f"the device says that the module is {other}, which nobody asked for")
-
-
-def _lines(backtrace: str | None) -> str:
-    return "".join(f"{printable(line)}\n" for line in (backtrace or "").splitlines())
+def _write(record: tuple[int, int, bool, bytes]) -> None:
+    write_record(SLOT, record, json=False)
