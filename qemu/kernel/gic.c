@@ -95,8 +95,7 @@ void gic_handle(void)
         return;
     }
     if (irq == TIMER_IRQ) {
-        /* Off until schedule() sets the next deadline; what it was for, schedule() sees by the time. */
-        __asm__ volatile("msr cntv_ctl_el0, %0\n\tisb" ::"r"(0ul));
+        schedule_timer_fired(); /* what it was for, schedule() sees by the time */
         *cpu_interface(GICC_EOIR) = word;
         return;
     }

@@ -163,6 +163,7 @@ extern uint64_t now; /* ticks, read at kernel entry */
 void schedule_wake(struct thread *thread); /* state has become RUNNABLE */
 void schedule_stop(struct thread *thread); /* state is no longer RUNNABLE, or its budget was taken */
 void schedule_yield(void);
+void schedule_timer_fired(void);
 void budget_init(struct budget *budget, uint64_t budget_us, uint64_t period_us);
 void budget_give(struct budget *budget, struct thread *thread); /* thread has none */
 struct budget *budget_take(struct thread *thread);

@@ -24,6 +24,7 @@ static struct queue ready[PRIORITIES];
 static uint64_t ready_bits[PRIORITIES / 64];
 static struct queue release_queue;  /* by time of the first refill */
 static uint64_t ticks_per_us_x1000; /* 62500 on virt */
+static uint64_t armed_for = ~0ul;   /* ticks: when the timer will interrupt; ~0: it won't */
 
 void fpu_save(struct context *context);
 void fpu_load(const struct context *context);
@@ -279,6 +280,16 @@ static void release(void)
     }
 }
 
+void schedule_timer_fired(void)
+{
+    __asm__ volatile("msr cntv_ctl_el0, %0\n\tisb" ::"r"(0ul));
+    armed_for = ~0ul;
+}
+
+/*
+ * An interrupt that comes too early does no harm, and QEMU makes arming the timer expensive: it is armed again only for
+ * an earlier deadline than the last.
+ */
 static void set_timer(void)
 {
     uint64_t deadline = ~0ul;
@@ -289,9 +300,8 @@ static void set_timer(void)
         uint64_t end = now + running->refill[0].amount - running->used;
         deadline = end < deadline ? end : deadline;
     }
-    if (deadline == ~0ul) {
-        __asm__ volatile("msr cntv_ctl_el0, %0" ::"r"(0ul));
-    } else {
+    if (deadline < armed_for) {
+        armed_for = deadline;
         __asm__ volatile("msr cntv_cval_el0, %0\n\tmsr cntv_ctl_el0, %1" ::"r"(deadline), "r"(1ul));
     }
 }
