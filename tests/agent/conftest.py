@@ -73,18 +73,21 @@ def state(tmp_path, monkeypatch):
     return tmp_path / "state"
 
 
-@pytest.fixture(scope="session")
-def broker(tmp_path_factory):
-    """URL of a mosquitto of our own."""
+def free_port() -> int:
+    """Give a TCP port that was free a moment ago."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def mosquitto(folder: Path, port: int):
+    """Run a mosquitto that forgets everything when it ends; gives its URL."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         pytest.skip("mosquitto is not installed")
-    folder = tmp_path_factory.mktemp("mosquitto")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n")
     with subprocess.Popen(
         [program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -92,8 +95,17 @@ def broker(tmp_path_factory):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.02)
-        yield f"mqtt://127.0.0.1:{port}"
-        process.terminate()
+        try:
+            yield f"mqtt://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory):
+    """URL of a mosquitto of our own."""
+    with mosquitto(tmp_path_factory.mktemp("mosquitto"), free_port()) as url:
+        yield url
 
 
 def wasel_process(*arguments: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:

@@ -5,20 +5,17 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from pathlib import Path
 
 import pytest
 
 from agent import errors
 from agent.link.simulated import module
-from tests.agent.conftest import wasel, wasel_process
+from tests.agent.conftest import free_port, wasel, wasel_process
 
 
 def free_url():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"socket://127.0.0.1:{free.getsockname()[1]}"
+    return f"socket://127.0.0.1:{free_port()}"
 
 
 def one_line(result):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import signal
@@ -17,7 +18,7 @@ from agent.link.simulated import SimulatedDevice, module
 from agent.messages import Desired, DesiredSlot, Get, LogLine, State, slice_module
 from agent.mqtt import Broker
 from agent.topics import Topics
-from tests.agent.conftest import DeviceThread, running, wasel, wasel_process
+from tests.agent.conftest import DeviceThread, free_port, mosquitto, running, wasel, wasel_process
 
 WAIT_S = 20
 
@@ -307,3 +308,22 @@ def test_control_socket_of_a_killed_agent_does_not_hold_the_port(device, broker,
     assert path.exists()
     result = wasel("ps", "--device", "dev9", "--port", device.url)
     assert result.returncode == 0, result.stderr
+
+
+async def test_a_broker_that_forgets_everything_is_told_again(device, tmp_path):
+    app = write(tmp_path, "app.wasm", "print hello", "run", size=5000)
+    port = free_port()
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as rest:
+        url = first.enter_context(mosquitto(tmp_path, port))
+        rest.enter_context(agent_for("dev13", device, url))
+        result = await asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev13", "--broker", url)
+        assert result.returncode == 0, result.stderr
+        first.close()
+        rest.enter_context(mosquitto(tmp_path, port))
+        async with watch(url, "dev13") as watcher:
+            await watcher.until(lambda: watcher.states and watcher.states[-1].online)
+            assert watcher.last().state == "running"
+            assert watcher.states[-1].accepted == 1
+        result = await asyncio.to_thread(wasel, "deploy", str(app), "--device", "dev13", "--broker", url, "--arg", "x")
+        assert result.returncode == 0, result.stderr
+    assert len(device.device.started) == 2
