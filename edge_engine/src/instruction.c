@@ -54,6 +54,7 @@ static bool read_opcode(struct ee_reader *r, struct ee_instruction *i)
     }
     if (number >= EE_OP_COUNT || ee_op_info[number].text == NULL) {
         const char *known = foreign(first, code);
+        r->p = i->at;
         i->unsupported = known != NULL;
         return fail(r, known != NULL ? known : "illegal opcode");
     }
