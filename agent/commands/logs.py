@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `wasel logs`: a module's output, from the device's history or as it comes.
+"""The command `wasel logs`: a module's output, from the device's history or as it comes, also from afar over MQTT.
 
 Without --json stdout and stderr of the module become ours, byte for byte; with it each record is a JSON line.
 """
@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from agent.commands.options import DeviceName, Json, PortUrl, Slot, open_device, print_json
+from agent.errors import MessageError, UsageError
 
 __all__ = ["STREAMS", "logs", "write_record"]
 
@@ -38,9 +39,19 @@ def logs(
     slot: Slot = 0,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as output comes; end it with Ctrl-C.")] = False,
     cursor: Annotated[int, typer.Option("--from", min=0, help="First record by number.")] = 0,
+    broker: Annotated[
+        str | None, typer.Option("--broker", metavar="URL", help="Follow over MQTT what the device's agent publishes.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print the output of a slot's module."""
+    if broker is not None:
+        if device is None or port is not None or cursor:
+            raise UsageError(
+                "--broker: give --device NAME, and neither --port nor --from: only new output comes over MQTT"
+            )
+        asyncio.run(_listen(broker, device, slot, json=json))
+        return
     link = open_device(device, port)
 
     async def work() -> None:
@@ -57,3 +68,24 @@ def logs(
                 await copy_logs(link, slot, cursor, lambda record: write_record(slot, record, json=json))
 
     asyncio.run(work())
+
+
+async def _listen(url: str, device: str, slot: int, *, json: bool) -> None:
+    from agent.messages import LogLine
+    from agent.mqtt import Broker
+    from agent.topics import Topics
+
+    topics = Topics(device)
+
+    def message(_topic: str, body: bytes) -> None:
+        try:
+            record = LogLine.parse(body)
+        except MessageError as error:
+            print(f"wasel: {error}", file=sys.stderr)
+            return
+        if record.slot == slot:
+            write_record(slot, (record.seq, record.stream, record.line, record.data), json=json)
+
+    async with Broker(url, on_message=message) as broker:
+        broker.subscribe(topics.log)
+        await asyncio.Event().wait()  # until Ctrl-C

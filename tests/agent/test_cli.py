@@ -91,6 +91,7 @@ def test_usage_errors_are_2(tmp_path):
         (("run", str(file), "--on", "moon"), "--on moon: not supported"),
         (("run", str(file), "--arena", "lots"), "--arena lots"),
         (("ps", "--device", "a/b"), "not allowed"),
+        (("logs", "--broker", "mqtt://x"), "give --device NAME"),
         (("deploy", str(file), "--device", "x", "--broker", "http://x"), "mqtt://HOST:PORT"),
     ):
         result = wasel(*arguments)

@@ -129,6 +129,21 @@ async def test_same_module_with_other_arguments_is_started_but_not_sent(device, 
     assert device.device.received_upload_bytes == 9000
 
 
+async def test_logs_from_afar(broker):
+    topics = Topics("dev14")
+    with running("logs", "--device", "dev14", "--slot", "1", "--broker", broker) as listener:
+        async with watch(broker, "dev14") as watcher, asyncio.timeout(WAIT_S):
+            line = asyncio.create_task(asyncio.to_thread(listener.stdout.readline))
+            seq = 0
+            while not line.done():  # until the listener is there to hear it
+                for slot in (0, 1):
+                    body = LogLine(slot, 1, seq, b"of slot %d" % slot, line=True).encode()
+                    await watcher.broker.publish(topics.log, body)
+                seq += 1
+                await asyncio.sleep(0.02)
+            assert line.result() == "of slot 1\n"
+
+
 @pytest.mark.parametrize(
     ("lines", "code", "words"),
     [
