@@ -12,6 +12,7 @@ import asyncio
 import shutil
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from bench.bare import BARE_PEERS, QEMU, bare_command
 from bench.engine import build_runner
 from bench.kernels import KERNELS, Built, build, select
 from bench.measure import take_samples
-from bench.peers import PEERS, Client, Peer
+from bench.peers import PEERS, Client, Clock, Peer
 from bench.plot import draw
 from bench.report import Comparison, Results, machine, table, write_json
 from bench.sizes import engine_sizes
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROUNDS, QUICK_ROUNDS, QUICK_SCALE = 9, 3, 0.05
-BARE_ROUNDS, BARE_SCALE = 5, 0.05  # emulation is slower
+BARE_ROUNDS, BARE_SCALE = 5, 0.06  # emulation is slower
 COUNT_ROUNDS, COUNT_SCALE = 1, 0.02  # instructions don't vary
 PLOT_PEERS = ("wasel", "wasm3", "wasmtime")
 WIDTH = 116  # of the table where the terminal doesn't say
@@ -68,7 +69,9 @@ async def compare_on_bare_machine(
     """Compare on aarch64 under QEMU; ``share`` is how much shorter than in a full run."""
     scale = share * (COUNT_SCALE if count_instructions else BARE_SCALE)
     async with AsyncExitStack() as stack:
-        commands = [(peer, bare_command(peer, count_instructions=count_instructions)) for peer in BARE_PEERS]
+        clock = Clock.WORKER if count_instructions else Clock.PROCESS  # counted by the emulated timer
+        peers = [replace(peer, clock=clock) for peer in BARE_PEERS]
+        commands = [(peer, bare_command(peer, count_instructions=count_instructions)) for peer in peers]
         clients = await start_clients(stack, commands)
         versions = {client.peer.name: await client.version() for client in clients}
         rounds = COUNT_ROUNDS if count_instructions else BARE_ROUNDS

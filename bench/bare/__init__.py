@@ -2,7 +2,8 @@
 """The bench on aarch64 under QEMU: the same runners, statically linked, on a bare ``virt`` machine.
 
 ``boot.S`` and ``system.c`` take the place of an operating system, so that QEMU's system emulation is measured (address
-translation included, as on a device) with nothing else running in it. Time is the generic timer's.
+translation included, as on a device) with nothing else running in it. Time is the processor time of QEMU's process, or
+the number of instructions executed.
 """
 
 from __future__ import annotations
