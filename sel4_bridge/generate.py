@@ -2,7 +2,7 @@
 """Generate what derives from the table of WASI calls, into build/generated/ and docs/wasi-calls.md.
 
 sb_wasi_calls.h     labels, error numbers, rights, rows with module signatures and names (engine, server, tracer)
-sb_wasi_handlers.h  prototypes of the handlers that exist
+sb_wasi_handlers.h  prototypes of the handlers
 sb_wasi_dispatch.c  the server's dispatch: takes each message apart, checks it, calls the handler
 sb_wasi_stubs.c     the engine's host functions and import table
 
@@ -45,12 +45,31 @@ MESSAGE_WORDS = 16  # SB_MESSAGE_WORDS, pinned by an assertion in the generated 
 
 # Sources that the host runner and the protection domains share; the last one of each domain is its glue.
 WASI_LOGIC_SOURCES = (
-    *(_BRIDGE / "wasi" / f"{name}.c" for name in ("args", "clock", "fd", "poll", "process", "random", "slot", "wire")),
+    *(
+        _BRIDGE / "wasi" / f"{name}.c"
+        for name in (
+            "args",
+            "clock",
+            "directory",
+            "fd",
+            "file",
+            "filestat",
+            "grants",
+            "path",
+            "poll",
+            "process",
+            "random",
+            "slot",
+            "socket",
+            "tree",
+            "wire",
+        )
+    ),
     GENERATED / "sb_wasi_dispatch.c",
 )
 WASI_PD_SOURCES = (*WASI_LOGIC_SOURCES, _BRIDGE / "wasi" / "output.c", _BRIDGE / "wasi" / "pd.c")
 STUB_SOURCES = (
-    *(_BRIDGE / "engine" / f"{name}.c" for name in ("imports", "marshal", "run", "text")),
+    *(_BRIDGE / "engine" / f"{name}.c" for name in ("files", "imports", "marshal", "run", "text")),
     GENERATED / "sb_wasi_stubs.c",
 )
 ENGINE_PD_SOURCES = (
@@ -253,7 +272,7 @@ def _handlers_header() -> str:
         '#include "slot.h"',
         "",
         "/* Each returns an enum sb_errno or SB_PENDING; results are read only after SB_E_SUCCESS. */",
-        *(f"uint16_t sb_wasi_{call.name}({_handler_params(call)});" for call in CALLS if call.done),
+        *(f"uint16_t sb_wasi_{call.name}({_handler_params(call)});" for call in CALLS),
     ]
     return "\n".join(lines) + "\n"
 
@@ -284,16 +303,7 @@ def _dispatch_source() -> str:
         "    switch (wire->message->label) {",
     ]
     for call in CALLS:
-        if call.done:
-            lines += _dispatch_case(call)
-    missing = [call for call in CALLS if not call.done]
-    if missing:
-        lines += [f"    case {_label(call)}:" for call in missing]
-        lines += [
-            "        wire->slot->counters.unknown++;",
-            "        sb_give_error(wire, SB_E_NOSYS);",
-            "        return;",
-        ]
+        lines += _dispatch_case(call)
     lines += [
         "    default:",
         "        break;",
@@ -360,7 +370,6 @@ def _wire_answer(call: Call) -> str:
 
 def reference_page() -> str:
     """Return docs/wasi-calls.md."""
-    done = sum(call.done for call in CALLS)
     lines = [
         "<!-- Generated from sel4_bridge/wasi_table.py by python -m sel4_bridge.generate. Do not edit. -->",
         "# WASI calls",
@@ -368,17 +377,18 @@ def reference_page() -> str:
         "Every call of WASI preview1 that a module makes crosses seL4 IPC: a protected procedure call from the slot's",
         "engine to the `wasi` protection domain. The label says which call, the message registers hold scalars and",
         "lengths, bytes lie in the slot's 64 KiB shared buffer. `answer` lists the registers that come back.",
-        f"{done} of {len(CALLS)} calls have a handler; the others link and answer ENOSYS (52).",
+        "Files live in the slot's RAM; grants (`dir=/path`, `dir=/path:ro`, `clocks=off`, `random=off`, `files=N`,",
+        "`bytes=N`) come with the start request. A missing right is ENOTCAPABLE (76).",
         "",
         "Imports outside this table are refused when the module is loaded, by name. `unstable` says which calls also",
         "link from `wasi_unstable`: those that mean the same there.",
         "",
-        "| label | call | what | wasm type | message registers | answer | handler | unstable | granted by |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| label | call | what | wasm type | message registers | answer | unstable | granted by |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| 0x{LABEL_BASE + row:x} | `{call.name}` | {call.brief} | `{call.signature}` | {_wire_words(call)} "
-        f"| {_wire_answer(call)} | {'yes' if call.done else 'ENOSYS'} | {'yes' if call.unstable else 'no'} "
+        f"| {_wire_answer(call)} | {'yes' if call.unstable else 'no'} "
         f"| {call.policy} |"
         for row, call in enumerate(CALLS)
     ]

@@ -48,6 +48,7 @@ MODULE_SIZE = 4 * MIB  # bytes a slot, multiple of 2 MiB: active module and cand
 CONTROL_SIZE = 4 * KIB
 IO_SIZE = 64 * KIB
 LAUNCH_SIZE = 16 * KIB
+TREE_SIZE = 2 * MIB  # bytes a slot, multiple of 2 MiB: the files of a module, private to wasi
 LOG_SIZE = 68 * KIB  # one page of indices and 64 KiB of records (sb_log.h)
 UART_RING_SIZE = 68 * KIB  # one page of indices and 64 KiB of bytes (sb_ring.h)
 SYSTEM_SIZE = 4 * KIB
@@ -239,6 +240,7 @@ def device_system() -> System:
     io = _slot_regions("io", IO_SIZE)
     launch = _slot_regions("launch", LAUNCH_SIZE)
     log = _slot_regions("log", LOG_SIZE)
+    tree = _slot_regions("tree", TREE_SIZE, LARGE_PAGE)
     shared = Region("system", SYSTEM_SIZE)
     uart_rx = Region("uart_rx", UART_RING_SIZE)
     uart_tx = Region("uart_tx", UART_RING_SIZE)
@@ -294,6 +296,7 @@ def device_system() -> System:
                 *((io[s], "rw", f"io{s}") for s in slots),
                 *((launch[s], "r", f"launch{s}") for s in slots),
                 *((log[s], "rw", f"log{s}") for s in slots),
+                *((tree[s], "rw", f"tree{s}") for s in slots),
             )
         ),
     )
@@ -382,6 +385,7 @@ def layout_header(system: System) -> str:
         "SB_MODULE_SIZE": MODULE_SIZE,
         "SB_CONTROL_SIZE": CONTROL_SIZE,
         "SB_IO_SIZE": IO_SIZE,
+        "SB_TREE_SIZE": TREE_SIZE,
         "SB_UART_RING_REGION_SIZE": UART_RING_SIZE,
         "SB_ENGINE_STACK_SIZE": ENGINE_STACK_SIZE,
     }

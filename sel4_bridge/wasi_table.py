@@ -68,7 +68,6 @@ class Call:
     name: str
     brief: str
     args: tuple[Arg, ...] = ()
-    done: bool = False  # a handler exists; otherwise it links and answers ENOSYS
     unstable: bool = True  # means the same in wasi_unstable
     returns: bool = True  # answers an errno; proc_exit doesn't come back
     policy: str = "always"  # what grants it, for the reference page
@@ -124,34 +123,35 @@ def _struct(name: str, size: int) -> Arg:
 
 _TIMES = (_u64("atim"), _u64("mtim"), _u32("fst_flags"))
 _DIRECTORY = "a directory granted"
-_SOCKET = "a destination granted"
+_SOCKET = "never: no sockets yet, ENOTSOCK"
 
 CALLS: tuple[Call, ...] = (
-    Call("args_get", "the arguments", (Arg("argv", Kind.STRINGS),), done=True),
-    Call("args_sizes_get", "count and bytes of the arguments", (_out_u32("argc"), _out_u32("argv_size")), done=True),
-    Call("environ_get", "the environment", (Arg("environ", Kind.STRINGS),), done=True, policy="the entries granted"),
+    Call("args_get", "the arguments", (Arg("argv", Kind.STRINGS),)),
+    Call("args_sizes_get", "count and bytes of the arguments", (_out_u32("argc"), _out_u32("argv_size"))),
+    Call("environ_get", "the environment", (Arg("environ", Kind.STRINGS),), policy="the entries granted"),
     Call(
         "environ_sizes_get",
         "count and bytes of the environment",
         (_out_u32("environc"), _out_u32("environ_size")),
-        done=True,
         policy="the entries granted",
     ),
-    Call("clock_res_get", "resolution of a clock", (_u32("id"), _out_u64("resolution")), done=True, policy="clocks"),
+    Call("clock_res_get", "resolution of a clock", (_u32("id"), _out_u64("resolution")), policy="clocks"),
     Call(
         "clock_time_get",
         "time of a clock",
         (_u32("id"), _u64("precision"), _out_u64("time")),
-        done=True,
         policy="clocks",
     ),
     Call(
-        "fd_advise", "how a file will be used", (_fd(), _u64("offset"), _u64("len"), _u32("advice")), policy=_DIRECTORY
+        "fd_advise",
+        "how a file will be used",
+        (_fd(), _u64("offset"), _u64("len"), _u32("advice")),
+        policy=_DIRECTORY,
     ),
     Call("fd_allocate", "make room in a file", (_fd(), _u64("offset"), _u64("len")), policy=_DIRECTORY),
-    Call("fd_close", "close a descriptor", (_fd(),), done=True),
+    Call("fd_close", "close a descriptor", (_fd(),)),
     Call("fd_datasync", "write a file's data through", (_fd(),), policy=_DIRECTORY),
-    Call("fd_fdstat_get", "type, flags and rights of a descriptor", (_fd(), _struct("stat", 24)), done=True),
+    Call("fd_fdstat_get", "type, flags and rights of a descriptor", (_fd(), _struct("stat", 24))),
     Call("fd_fdstat_set_flags", "set a descriptor's flags", (_fd(), _u32("flags"))),
     Call("fd_fdstat_set_rights", "give up rights", (_fd(), _u64("rights_base"), _u64("rights_inheriting"))),
     Call("fd_filestat_get", "attributes of an open file", (_fd(), _struct("stat", 64)), unstable=False),
@@ -163,15 +163,15 @@ CALLS: tuple[Call, ...] = (
         (_fd(), Arg("iovs", Kind.SCATTER), _u64("offset"), _out_u32("nread")),
         policy=_DIRECTORY,
     ),
-    Call("fd_prestat_get", "what a preopened descriptor is", (_fd(), _struct("prestat", 8)), done=True),
-    Call("fd_prestat_dir_name", "name of a preopened directory", (_fd(), Arg("path", Kind.BUFFER)), done=True),
+    Call("fd_prestat_get", "what a preopened descriptor is", (_fd(), _struct("prestat", 8))),
+    Call("fd_prestat_dir_name", "name of a preopened directory", (_fd(), Arg("path", Kind.BUFFER))),
     Call(
         "fd_pwrite",
         "write at an offset",
         (_fd(), Arg("iovs", Kind.GATHER), _u64("offset"), _out_u32("nwritten")),
         policy=_DIRECTORY,
     ),
-    Call("fd_read", "read", (_fd(), Arg("iovs", Kind.SCATTER), _out_u32("nread")), done=True),
+    Call("fd_read", "read", (_fd(), Arg("iovs", Kind.SCATTER), _out_u32("nread"))),
     Call(
         "fd_readdir",
         "entries of a directory",
@@ -183,12 +183,11 @@ CALLS: tuple[Call, ...] = (
         "fd_seek",
         "move a file's offset",
         (_fd(), _u64("offset"), _u32("whence"), _out_u64("newoffset")),
-        done=True,
         unstable=False,
     ),
     Call("fd_sync", "write a file through", (_fd(),), policy=_DIRECTORY),
-    Call("fd_tell", "a file's offset", (_fd(), _out_u64("offset")), done=True),
-    Call("fd_write", "write", (_fd(), Arg("iovs", Kind.GATHER), _out_u32("nwritten")), done=True),
+    Call("fd_tell", "a file's offset", (_fd(), _out_u64("offset"))),
+    Call("fd_write", "write", (_fd(), Arg("iovs", Kind.GATHER), _out_u32("nwritten"))),
     Call("path_create_directory", "make a directory", (_fd(), _path()), policy=_DIRECTORY),
     Call(
         "path_filestat_get",
@@ -237,7 +236,12 @@ CALLS: tuple[Call, ...] = (
         (_fd("fd"), _path("old_path"), _fd("new_fd"), _path("new_path")),
         policy=_DIRECTORY,
     ),
-    Call("path_symlink", "make a symbolic link", (_path("old_path"), _fd(), _path("new_path")), policy=_DIRECTORY),
+    Call(
+        "path_symlink",
+        "make a symbolic link",
+        (_path("old_path"), _fd(), _path("new_path")),
+        policy=_DIRECTORY,
+    ),
     Call("path_unlink_file", "remove a file", (_fd(), _path()), policy=_DIRECTORY),
     Call(
         "poll_oneoff",
@@ -248,13 +252,12 @@ CALLS: tuple[Call, ...] = (
             Arg("nsubscriptions", Kind.COUNT),
             _out_u32("nevents"),
         ),
-        done=True,
         unstable=False,
     ),
-    Call("proc_exit", "end the module", (_u32("code"),), done=True, returns=False),
-    Call("proc_raise", "raise a signal", (_u32("signal"),), policy="never"),
-    Call("sched_yield", "let others run", done=True),
-    Call("random_get", "random bytes", (Arg("buf", Kind.FILL),), done=True, policy="random"),
+    Call("proc_exit", "end the module", (_u32("code"),), returns=False),
+    Call("proc_raise", "raise a signal", (_u32("signal"),), policy="never: ENOTSUP"),
+    Call("sched_yield", "let others run"),
+    Call("random_get", "random bytes", (Arg("buf", Kind.FILL),), policy="random"),
     Call(
         "sock_accept", "accept a connection", (_fd(), _u32("flags"), _out_u32("opened")), unstable=False, policy=_SOCKET
     ),

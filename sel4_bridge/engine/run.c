@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "files.h"
 #include "text.h"
 
 static void measure(struct sb_run *run)
@@ -78,6 +79,11 @@ static void execute(struct sb_run *run)
     uint32_t start = ee_export(instance, EE_EXTERN_FUNC, "_start", 6);
     if (start == EE_NO_INDEX) {
         memcpy(error.text, "the module exports no function _start", sizeof "the module exports no function _start");
+        refused(run, EE_UNLINKABLE, &error);
+        return;
+    }
+    struct sb_text why = sb_text_start(error.text, sizeof error.text);
+    if (!sb_files_install(run->bridge, run->module, run->module_size, &why)) {
         refused(run, EE_UNLINKABLE, &error);
         return;
     }

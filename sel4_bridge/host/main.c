@@ -4,7 +4,7 @@
  * two things differ: a plain call stands where the protected procedure call is, and a signal handler where the
  * supervisor catches faults.
  *
- * Usage: wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--env K=V]... FILE -- ARG0 [ARGS...]
+ * Usage: wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--env K=V]... [--grant TEXT]... FILE -- ARG0 [ARGS...]
  * Exit code: the module's; 134 a trap, its name and backtrace on stderr; 3 the module was refused; 124 out of fuel;
  * 1 this machine failed us; 2 usage.
  *
@@ -35,6 +35,7 @@ enum { EXIT_BROKEN = 1, EXIT_BAD_USAGE = 2, EXIT_REFUSED = 3, EXIT_FUEL = 124, E
 
 static uint8_t io[SB_IO_SIZE];
 static struct sb_launch launch;
+static uint8_t tree_memory[SB_TREE_SIZE] __attribute__((aligned(4096)));
 static struct sb_wasi_slot slot;
 static struct sb_random random_state;
 static uint64_t wake_ns = UINT64_MAX;
@@ -165,14 +166,33 @@ static uint64_t number(const char *option, const char *text)
     return value;
 }
 
+static uint32_t launch_strings;
+
 static void add_string(const char *string)
 {
     size_t size = strlen(string) + 1;
-    if (size > sizeof launch.text - launch.text_size || launch.argc + launch.envc >= SB_LAUNCH_MAX_STRINGS) {
-        die(EXIT_BAD_USAGE, "arguments and environment", "larger than a device's launch page (16 KiB, 256 strings)");
+    if (size > sizeof launch.text - launch.text_size || ++launch_strings > SB_LAUNCH_MAX_STRINGS) {
+        die(EXIT_BAD_USAGE, "arguments, environment and grants", "larger than a device's launch page (16 KiB, 256 strings)");
     }
     memcpy(launch.text + launch.text_size, string, size);
     launch.text_size += (uint32_t)size;
+}
+
+/* The values of every such option, in order; returns how many there are. */
+static uint32_t add_values(const char *option, char **argv, int end)
+{
+    uint32_t count = 0;
+    for (int i = 1; i < end; i++) {
+        if (argv[i][0] != '-') {
+            continue;
+        }
+        if (strcmp(argv[i], option) == 0) {
+            add_string(argv[i + 1]);
+            count++;
+        }
+        i++;
+    }
+    return count;
 }
 
 static void read_module(const char *file)
@@ -200,7 +220,7 @@ static void read_module(const char *file)
     (void)close(fd);
 }
 
-/* Arguments come before the environment in the launch page, whatever their order here. */
+/* In the launch page arguments come first, then the environment, then grants, whatever their order here. */
 static const char *parse(int argc, char **argv)
 {
     const char *file = NULL;
@@ -219,25 +239,19 @@ static const char *parse(int argc, char **argv)
         } else if (strcmp(option, "--fuel") == 0) {
             run.metered = true;
             run.fuel = number(option, value);
-        } else if (strcmp(option, "--env") != 0 || value == NULL) {
+        } else if ((strcmp(option, "--env") != 0 && strcmp(option, "--grant") != 0) || value == NULL) {
             die(EXIT_BAD_USAGE, option, "unknown option, or it lacks its value");
         }
     }
     if (file == NULL || run.arena_size == 0) {
-        die(EXIT_BAD_USAGE, "usage", "wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--env K=V]... FILE -- ARG0 [ARGS...]");
+        die(EXIT_BAD_USAGE, "usage", "wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--env K=V]... [--grant TEXT]... FILE -- ARG0 [ARGS...]");
     }
     for (int i = at + 1; i < argc; i++) {
         add_string(argv[i]);
         launch.argc++;
     }
-    for (int i = 1; i < at; i++) {
-        if (strcmp(argv[i], "--env") == 0) {
-            add_string(argv[++i]);
-            launch.envc++;
-        } else if (argv[i][0] == '-') {
-            i++;
-        }
-    }
+    launch.envc = add_values("--env", argv, at);
+    launch.grantc = add_values("--grant", argv, at);
     launch.generation = 1;
     return file;
 }
@@ -272,7 +286,7 @@ int main(int argc, char **argv)
     if (run.arena == NULL) {
         die(EXIT_BROKEN, "arena", strerror(errno));
     }
-    sb_wasi_slot_init(&slot, 0, &host, io, &launch);
+    sb_wasi_slot_init(&slot, 0, &host, io, &launch, tree_memory, sizeof tree_memory);
     bridge = (struct sb_bridge){.io = io, .transport = transport};
     run.bridge = &bridge;
     run.start = ee_guard_start;

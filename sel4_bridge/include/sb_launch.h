@@ -10,14 +10,15 @@
 #include <stdint.h>
 
 #define SB_LAUNCH_SIZE 16384u /* bytes of the whole region */
-#define SB_LAUNCH_MAX_STRINGS 256u /* arguments and environment entries together */
+#define SB_LAUNCH_MAX_STRINGS 256u /* of each kind */
 
 struct sb_launch {
     uint32_t generation;
     uint32_t argc;      /* strings, the first is the program's name */
     uint32_t envc;      /* "K=V" strings */
-    uint32_t text_size; /* bytes used in text: argc then envc NUL-terminated strings back to back */
+    uint32_t text_size; /* bytes used in text: argc, envc, then grantc NUL-terminated strings back to back */
     uint32_t lossless;  /* 1: output waits for the reader instead of being dropped by the supervisor's history */
-    char text[SB_LAUNCH_SIZE - 20];
+    uint32_t grantc;    /* what the module may use beyond the default: "dir=/path", "dir=/path:ro", ... (grants.h) */
+    char text[SB_LAUNCH_SIZE - 24];
 };
 _Static_assert(sizeof(struct sb_launch) == SB_LAUNCH_SIZE, "the region's size");

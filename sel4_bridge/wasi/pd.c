@@ -20,7 +20,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 uintptr_t sb_system_vaddr;
-#define SB_X(s) uintptr_t sb_io##s##_vaddr, sb_launch##s##_vaddr, sb_log##s##_vaddr;
+#define SB_X(s) uintptr_t sb_io##s##_vaddr, sb_launch##s##_vaddr, sb_log##s##_vaddr, sb_tree##s##_vaddr;
 SB_EACH_SLOT(SB_X)
 #undef SB_X
 
@@ -154,7 +154,7 @@ void init(void)
     sb_random_seed(&random_state, boot_seed);
 #define SB_X(s)                                                                                                   \
     sb_wasi_slot_init(&slots[s].wasi, s, &host, (uint8_t *)sb_io##s##_vaddr,                                      \
-                      (const struct sb_launch *)sb_launch##s##_vaddr);                                            \
+                      (const struct sb_launch *)sb_launch##s##_vaddr, (void *)sb_tree##s##_vaddr, SB_TREE_SIZE);  \
     slots[s].output = (struct sb_output){(struct sb_log *)sb_log##s##_vaddr, 0};                                  \
     slots[s].wake_ns = UINT64_MAX;
     SB_EACH_SLOT(SB_X)
@@ -215,7 +215,6 @@ microkit_msginfo protected(microkit_channel ch, microkit_msginfo msginfo)
     struct sb_log *ring = slots[slot].output.ring;
     ring->calls = slots[slot].wasi.counters.calls;
     ring->refused = slots[slot].wasi.counters.refused;
-    ring->unknown = slots[slot].wasi.counters.unknown;
     ring->pending = slots[slot].wasi.counters.pending;
     return microkit_msginfo_new(message.label, (uint16_t)message.count);
 }

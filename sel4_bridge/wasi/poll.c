@@ -69,15 +69,10 @@ static uint16_t due_at(const struct sb_wasi_slot *slot, const struct subscriptio
 
 static void poll_descriptor(struct sb_wasi_slot *slot, const struct subscription *wanted, struct sb_out *out)
 {
-    const struct sb_fd *open = sb_fd_at(slot, wanted->id);
+    struct sb_fd *open;
     uint64_t right = wanted->tag == EVENT_FD_READ ? SB_RIGHT_FD_READ : SB_RIGHT_FD_WRITE;
-    if (open == NULL) {
-        emit(out, wanted, SB_E_BADF, 0);
-    } else if ((open->rights & SB_RIGHT_POLL_FD_READWRITE) == 0 || (open->rights & right) == 0) {
-        emit(out, wanted, SB_E_NOTCAPABLE, 0);
-    } else {
-        emit(out, wanted, SB_E_SUCCESS, 1);
-    }
+    uint16_t error = sb_fd_get(slot, wanted->id, SB_RIGHT_POLL_FD_READWRITE | right, &open);
+    emit(out, wanted, error, error == SB_E_SUCCESS ? 1 : 0);
 }
 
 uint16_t sb_wasi_poll_oneoff(struct sb_wasi_slot *slot, struct sb_in in, struct sb_out *out, uint32_t *nevents)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The end of a module, and its turn. Source: preview1, proc_exit, sched_yield. */
+#include "fd.h"
 #include "sb_wasi_handlers.h"
 
 uint16_t sb_wasi_proc_exit(struct sb_wasi_slot *slot, uint32_t code)
 {
     for (uint32_t fd = 0; fd < SB_MAX_FDS; fd++) {
-        slot->fds[fd].kind = SB_FD_CLOSED;
+        sb_fd_close(&slot->fds[fd]);
     }
     slot->exited = true;
     slot->exit_code = code;

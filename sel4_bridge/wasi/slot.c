@@ -4,19 +4,23 @@
 
 #include <string.h>
 
+#include "grants.h"
 #include "wire.h"
 
-#define OUTPUT_RIGHTS (SB_RIGHT_FD_WRITE | SB_RIGHT_FD_FILESTAT_GET | SB_RIGHT_POLL_FD_READWRITE)
-#define INPUT_RIGHTS (SB_RIGHT_FD_READ | SB_RIGHT_FD_FILESTAT_GET | SB_RIGHT_POLL_FD_READWRITE)
+#define STREAM_RIGHTS (SB_RIGHT_FD_FILESTAT_GET | SB_RIGHT_FD_FDSTAT_SET_FLAGS | SB_RIGHT_POLL_FD_READWRITE)
+#define OUTPUT_RIGHTS (STREAM_RIGHTS | SB_RIGHT_FD_WRITE)
+#define INPUT_RIGHTS (STREAM_RIGHTS | SB_RIGHT_FD_READ)
 
 void sb_wasi_slot_init(struct sb_wasi_slot *slot, uint32_t number, const struct sb_wasi_host *host, uint8_t *io,
-                       const struct sb_launch *launch)
+                       const struct sb_launch *launch, void *tree_memory, size_t tree_size)
 {
     memset(slot, 0, sizeof *slot);
     slot->number = number;
     slot->host = host;
     slot->io = io;
     slot->launch = launch;
+    slot->tree_memory = tree_memory;
+    slot->tree_size = tree_size;
 }
 
 /* Bytes of the first `count` strings in text[from, size), or UINT32_MAX if they aren't all there. */
@@ -35,28 +39,37 @@ static uint32_t measure(const char *text, uint32_t from, uint32_t size, uint32_t
     return at - from;
 }
 
-/* A page that contradicts itself starts the module without arguments and environment. */
+/* A page that contradicts itself starts the module without arguments, environment and grants. */
 static void take_strings(struct sb_wasi_slot *slot)
 {
-    uint32_t argc = slot->launch->argc;
-    uint32_t envc = slot->launch->envc;
+    uint32_t counts[3] = {slot->launch->argc, slot->launch->envc, slot->launch->grantc};
+    uint32_t sizes[3] = {0, 0, 0};
     uint32_t size = slot->launch->text_size;
-    slot->argc = slot->envc = slot->args_size = slot->env_size = 0;
-    if (size > sizeof slot->text || argc > SB_LAUNCH_MAX_STRINGS || envc > SB_LAUNCH_MAX_STRINGS) {
-        slot->counters.refused++;
-        return;
+    bool good = size <= sizeof slot->text;
+    uint32_t at = 0;
+    memcpy(slot->text, slot->launch->text, good ? size : 0);
+    for (int i = 0; i < 3 && good; i++) {
+        sizes[i] = counts[i] > SB_LAUNCH_MAX_STRINGS ? UINT32_MAX : measure(slot->text, at, size, counts[i]);
+        good = sizes[i] != UINT32_MAX;
+        at += good ? sizes[i] : 0;
     }
-    memcpy(slot->text, slot->launch->text, size);
-    uint32_t args_size = measure(slot->text, 0, size, argc);
-    uint32_t env_size = args_size == UINT32_MAX ? UINT32_MAX : measure(slot->text, args_size, size, envc);
-    if (env_size == UINT32_MAX) {
+    if (!good) {
         slot->counters.refused++;
-        return;
+        memset(counts, 0, sizeof counts);
+        memset(sizes, 0, sizeof sizes);
     }
-    slot->argc = argc;
-    slot->envc = envc;
-    slot->args_size = args_size;
-    slot->env_size = env_size;
+    slot->argc = counts[0];
+    slot->envc = counts[1];
+    slot->grantc = counts[2];
+    slot->args_size = sizes[0];
+    slot->env_size = sizes[1];
+    slot->grants_size = sizes[2];
+}
+
+static uint64_t tree_now(void *context)
+{
+    const struct sb_wasi_slot *slot = context;
+    return slot->host->realtime_ns(slot->host->context);
 }
 
 static void reset(struct sb_wasi_slot *slot, uint32_t generation)
@@ -65,13 +78,16 @@ static void reset(struct sb_wasi_slot *slot, uint32_t generation)
     slot->waiting_label = 0;
     slot->exited = false;
     slot->exit_code = 0;
-    slot->policy = (struct sb_wasi_policy){.clocks = true, .random = true};
+    slot->policy = (struct sb_wasi_policy){.clocks = true, .random = true, .max_fds = SB_MAX_FDS};
     memset(slot->fds, 0, sizeof slot->fds);
     slot->fds[0] = (struct sb_fd){.kind = SB_FD_INPUT, .rights = INPUT_RIGHTS};
     slot->fds[1] = (struct sb_fd){.kind = SB_FD_OUTPUT, .stream = SB_LOG_STDOUT, .rights = OUTPUT_RIGHTS};
     slot->fds[2] = (struct sb_fd){.kind = SB_FD_OUTPUT, .stream = SB_LOG_STDERR, .rights = OUTPUT_RIGHTS};
     slot->host->wake_at(slot->host->context, slot->number, UINT64_MAX);
     take_strings(slot);
+    if (sb_tree_format(&slot->tree, slot->tree_memory, slot->tree_size, tree_now, slot)) {
+        sb_grants_apply(slot);
+    }
 }
 
 void sb_wasi_serve(struct sb_wasi_slot *slot, struct sb_message *message)

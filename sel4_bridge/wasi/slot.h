@@ -17,6 +17,7 @@
 #include "sb_log.h"
 #include "sb_message.h"
 #include "sb_wasi_calls.h"
+#include "tree.h"
 
 #define SB_MAX_FDS 32u /* descriptors of a slot */
 
@@ -50,24 +51,27 @@ struct sb_wasi_host {
     void (*wake_at)(void *context, uint32_t slot, uint64_t monotonic_ns);
 };
 
-enum sb_fd_kind { SB_FD_CLOSED = 0, SB_FD_INPUT, SB_FD_OUTPUT };
+enum sb_fd_kind { SB_FD_CLOSED = 0, SB_FD_INPUT, SB_FD_OUTPUT, SB_FD_FILE, SB_FD_DIRECTORY };
 
 struct sb_fd {
     enum sb_fd_kind kind;
     enum sb_log_stream stream; /* SB_FD_OUTPUT */
     uint16_t flags;            /* fdflags */
     uint64_t rights, inheriting;
+    struct sb_node node;        /* SB_FD_FILE, SB_FD_DIRECTORY: held */
+    uint64_t offset;            /* SB_FD_FILE, bytes */
+    struct sb_name preopen;     /* name of a preopened directory, size 0: it isn't one */
 };
 
-/* What the slot's module may do; from the launch page. Nothing but this default yet: see issue "policy". */
+/* What the slot's module may do, from the grants of the launch page (grants.c); preopens become descriptors. */
 struct sb_wasi_policy {
     bool clocks, random;
+    uint32_t max_fds; /* open descriptors, <= SB_MAX_FDS */
 };
 
 struct sb_wasi_counters {
     uint64_t calls;    /* messages served */
     uint64_t refused;  /* messages that no engine of ours sends: unknown label, wrong count, size or range */
-    uint64_t unknown;  /* calls of the table that have no handler */
     uint64_t pending;  /* answers "not yet" */
 };
 
@@ -80,20 +84,24 @@ struct sb_wasi_slot {
     uint32_t generation; /* of the launch page that the state below belongs to; 0: never started */
     struct sb_fd fds[SB_MAX_FDS];
     struct sb_wasi_policy policy;
-    uint32_t argc, envc;
-    uint32_t args_size, env_size;        /* bytes with the NULs */
-    char text[sizeof(((struct sb_launch *)0)->text)]; /* arguments, then environment */
+    uint32_t argc, envc, grantc;
+    uint32_t args_size, env_size, grants_size; /* bytes with the NULs */
+    char text[sizeof(((struct sb_launch *)0)->text)]; /* arguments, environment, grants */
     uint64_t waiting_label;              /* the call last answered SB_PENDING, 0: none */
     uint64_t poll_start_ns;              /* when the waiting poll_oneoff came first */
     bool exited;                         /* proc_exit was called */
     uint32_t exit_code;
 
+    struct sb_tree tree; /* the slot's files in RAM, empty at every start */
+    void *tree_memory;
+    size_t tree_size; /* bytes */
+
     struct sb_wasi_counters counters;
 };
 
-/* Once: which slot this is and what it shares. */
+/* Once: which slot this is, what it shares, and the private memory of its files. */
 void sb_wasi_slot_init(struct sb_wasi_slot *slot, uint32_t number, const struct sb_wasi_host *host, uint8_t *io,
-                       const struct sb_launch *launch);
+                       const struct sb_launch *launch, void *tree_memory, size_t tree_size);
 
 /* Takes a new launch page if there is one, serves the message, leaves the answer in it. */
 void sb_wasi_serve(struct sb_wasi_slot *slot, struct sb_message *message);

@@ -12,13 +12,12 @@ from agent.errors import UsageError
 from agent.run_request import RunRequest
 from edge_engine.zig import ROOT, WASI, compile_objects, link
 from sel4_bridge.host_runner import run
-from sel4_bridge.wasi_table import CALLS, ERRNOS, Kind
+from sel4_bridge.wasi_table import CALLS, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OUT = ROOT / "build" / "tests" / "wasi"
-NOSYS = ERRNOS.index("nosys")
 ARENA = 1 << 20
 WASI_MODULE = "wasi_snapshot_preview1"
 
@@ -82,19 +81,6 @@ def test_random_differs(runner, tour):
     assert len(first) == len(second) == 200_000
     assert first != second
     assert first[:100_000] != first[100_000:]
-
-
-def test_calls_without_a_handler_answer_nosys(runner, wat):
-    for call in CALLS:
-        if call.done:
-            continue
-        params = call.signature.partition(":")[0]
-        values = " ".join(f"({'i64' if p == 'I' else 'i32'}.const 0)" for p in params)
-        types = " ".join("i64" if p == "I" else "i32" for p in params)
-        imports = f"""(import "{WASI_MODULE}" "{call.name}" (func $it (param {types}) (result i32)))
-            (import "{WASI_MODULE}" "proc_exit" (func $exit (param i32)))"""
-        done = execute(runner, wat(start(f"(call $exit (call $it {values}))", imports)))
-        assert done.returncode == NOSYS, call.name
 
 
 @pytest.mark.parametrize("module", ["wasi_snapshot_preview1", "wasi_unstable"])

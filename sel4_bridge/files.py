@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put directories of this machine into a module, as its custom section `wasel.files`.
+
+The engine makes these files in the module's directories before it starts, by WASI calls, so they count against the
+module's policy and lie in the slot's RAM: what the module changes is gone with the run. A module with files stays a
+valid module; engines that don't know the section ignore it. The format is in sel4_bridge/engine/files.h.
+
+Errors: FilesError for a tree that the format or a device can't hold; OSError.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["FIRST_PREOPEN", "SECTION", "FilesError", "with_files"]
+
+SECTION = b"wasel.files"
+FIRST_PREOPEN = 3  # descriptor of the first preopened directory
+MAX_PATH = 0xFFFF  # bytes
+DIRECTORY, FILE, SYMLINK = 3, 4, 7  # file types of WASI preview1
+
+
+class FilesError(Exception):
+    """A directory can't travel with a module; the text says why."""
+
+
+def _entry(kind: int, descriptor: int, path: bytes, content: bytes) -> bytes:
+    if len(path) > MAX_PATH:
+        raise FilesError(f"{path[:60]!r}...: the path has {len(path)} bytes, at most {MAX_PATH} are possible")
+    return struct.pack("<BBHI", kind, descriptor, len(path), len(content)) + path + content
+
+
+def _entries(root: Path, descriptor: int) -> Iterator[bytes]:
+    """Entries of everything below `root`, directories before what is in them, in the order of names."""
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted([*folders, *files]):
+            path = Path(folder) / name
+            relative = os.fsencode(path.relative_to(root))
+            if path.is_symlink():
+                yield _entry(SYMLINK, descriptor, relative, os.fsencode(path.readlink()))
+            elif path.is_dir():
+                yield _entry(DIRECTORY, descriptor, relative, b"")
+            elif path.is_file():
+                yield _entry(FILE, descriptor, relative, path.read_bytes())
+            else:
+                raise FilesError(f"{path}: neither file, directory nor symbolic link")
+
+
+def _leb(value: int) -> bytes:
+    """Return the unsigned LEB128 encoding."""
+    out = bytearray()
+    while True:
+        byte, value = value & 0x7F, value >> 7
+        out.append(byte | (0x80 if value else 0))
+        if not value:
+            return bytes(out)
+
+
+def with_files(module: bytes, directories: Sequence[Path]) -> bytes:
+    """Return the module with the contents of `directories`, for its preopened directories in that order.
+
+    Raises:
+        FilesError: something in them is no file, or its path is too long.
+        OSError: one of them can't be read.
+
+    """
+    body = bytearray(_leb(len(SECTION)) + SECTION)
+    for place, root in enumerate(directories):
+        if not root.is_dir():
+            raise FilesError(f"{root}: not a directory")
+        for entry in _entries(root, FIRST_PREOPEN + place):
+            body += entry
+    return module + b"\x00" + _leb(len(body)) + bytes(body)
