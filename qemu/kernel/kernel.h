@@ -151,6 +151,7 @@ void memory_clear(void *at, uint64_t size);
 void memory_copy(void *to, const void *from, uint64_t size);
 
 /* space.c: address spaces */
+void space_protect_kernel(void);
 uint64_t space_new(unsigned asid); /* value for TTBR0_EL1 */
 void space_map(uint64_t ttbr, uint64_t vaddr, uint64_t phys, uint64_t size, uint64_t flags);
 

@@ -208,6 +208,7 @@ void setup(void)
     uint64_t start = (uint64_t)bss_end - KERNEL_BASE;
     memory_init(start, header->ram_base + header->ram_size - start);
 
+    space_protect_kernel();
     make_domains();
     make_family();
     make_channels();

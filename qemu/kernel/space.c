@@ -23,6 +23,37 @@ enum {
 #define SPACE_TOP (1ul << 40)
 #define BLOCK (1ul << 21)
 
+#define RAM_BASE 0x40000000ul
+#define KERNEL_BASE 0xffffff8000000000ul
+
+extern uint64_t boot_table1[];
+extern char text_end[], constants_end[];
+
+/* The kernel's own 1 GiB of RAM in pieces: its code executable, its constants read only, the rest never executed. */
+void space_protect_kernel(void)
+{
+    const uint64_t normal = DESC_VALID | DESC_ATTR_NORMAL | DESC_INNER_SHAREABLE | DESC_ACCESSED | DESC_UXN;
+    uint64_t table2_at = memory_take(4096, 4096);
+    uint64_t table3_at = memory_take(4096, 4096);
+    uint64_t *table2 = memory_at(table2_at);
+    uint64_t *table3 = memory_at(table3_at);
+    for (uint64_t i = 0; i < 512; i++) {
+        uint64_t page = RAM_BASE + i * 4096;
+        uint64_t vaddr = KERNEL_BASE + page;
+        uint64_t rights = DESC_PXN;
+        if (vaddr >= (uint64_t)kernel_image && vaddr < (uint64_t)text_end) {
+            rights = DESC_READ_ONLY;
+        } else if (vaddr >= (uint64_t)text_end && vaddr < (uint64_t)constants_end) {
+            rights = DESC_READ_ONLY | DESC_PXN;
+        }
+        table3[i] = page | normal | DESC_TABLE_OR_PAGE | rights;
+        table2[i] = (RAM_BASE + i * BLOCK) | normal | DESC_PXN;
+    }
+    table2[0] = table3_at | DESC_TABLE_OR_PAGE | DESC_VALID;
+    boot_table1[1] = table2_at | DESC_TABLE_OR_PAGE | DESC_VALID;
+    __asm__ volatile("dsb sy\n\ttlbi vmalle1\n\tdsb sy\n\tisb");
+}
+
 uint64_t space_new(unsigned asid)
 {
     return memory_take(4096, 4096) | (uint64_t)asid << 48;

@@ -218,6 +218,7 @@ fpu_load:
     .global boot_table0
 boot_table0:
     .fill 512, 8, 0
+    .global boot_table1
 boot_table1:
     .quad PAGE_DEVICE_BLOCK
     .quad PAGE_NORMAL_BLOCK + 0x40000000
