@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import os
 import sys
 import tempfile
 import time
@@ -26,10 +27,11 @@ from edge_engine.zig import ROOT, WASI, ToolError, compile_objects, link
 from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, find_board
 from qemu.broker import find_mosquitto, running_broker
 from qemu.errors import QemuError
-from qemu.launcher import image_for, running_device
+from qemu.launcher import find_qemu, image_for, running_device
 from qemu.programs import run_wasel, running_agent
 from qemu.runner import run_bounded
 from qemu.watch import watch_device
+from sel4_bridge.build import SDK_VARIABLE
 
 if TYPE_CHECKING:
     from agent.messages import LogLine, State
@@ -219,11 +221,15 @@ async def run_demo(kernel: str) -> None:
 
     """
     title = find_board(DEFAULT_BOARD).kernel(kernel).title
-    find_mosquitto()  # before anything is built: a missing program shall be said first
-    say(f"wasel demo on {title}")
+    # Before anything is built: what is missing shall be said first, and in one line.
+    find_qemu(find_board(DEFAULT_BOARD))
+    find_mosquitto()
+    if kernel == "sel4" and not os.environ.get(SDK_VARIABLE):
+        raise DemoError(f"genuine seL4 needs the Microkit SDK 2.0.1: set {SDK_VARIABLE} to its folder")
+    say(f"wasel demo on {title}; building its image where it is not built already")
     started = time.monotonic()
     image = await asyncio.to_thread(image_for, kernel)
-    say(f"device image built: {image.stat().st_size} bytes, {time.monotonic() - started:.1f} s")
+    say(f"device image: {image.stat().st_size} bytes, after {time.monotonic() - started:.1f} s")
     try:
         hellos = [await asyncio.to_thread(build_hello, version) for version in EXPECTED]
     except ToolError as error:

@@ -40,7 +40,7 @@ from qemu.records import Record, forget, lock_device, process_start, read_record
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["READY_TIMEOUT_S", "Device", "attach", "image_for", "running_device", "start_device"]
+__all__ = ["READY_TIMEOUT_S", "Device", "attach", "find_qemu", "image_for", "running_device", "start_device"]
 
 READY_TIMEOUT_S = 60.0  # generous: a loaded machine emulates slowly
 QUIT_TIMEOUT_S = 5.0
@@ -177,7 +177,13 @@ def image_for(kernel: str) -> Path:
         raise ImageError(str(error)) from error
 
 
-def _program(board: Board) -> str:
+def find_qemu(board: Board) -> str:
+    """Return the path of the board's QEMU.
+
+    Raises:
+        MissingToolError: it is not installed.
+
+    """
     found = shutil.which(board.program)
     if found is None:
         raise MissingToolError(f"{board.program} is not installed: apt-get install {board.package}")
@@ -187,7 +193,7 @@ def _program(board: Board) -> str:
 def _arguments(board: Board, kernel: Kernel, image: Path, name: str, *, uart: int, monitor: int) -> list[str]:
     """Return QEMU's argument vector; `uart` and `monitor` are listening sockets that it inherits."""
     return [
-        _program(board),
+        find_qemu(board),
         *("-name", f"wasel-{name}", "-nodefaults", "-display", "none"),
         *("-machine", kernel.machine, "-cpu", board.cpu, "-m", f"{kernel.memory_mib}M"),
         # wait=on: our own connection is already in the queue, so nothing that the device says at boot is lost.
@@ -220,7 +226,7 @@ async def start_device(
     chosen_board = find_board(board)
     chosen_kernel = chosen_board.kernel(kernel)
     check_name(name)
-    _program(chosen_board)
+    find_qemu(chosen_board)
     if image is None:
         image = await asyncio.to_thread(image_for, kernel)
     with lock_device(name, root) as folder:
