@@ -235,8 +235,7 @@ def _tables(system: System, programs: list[Elf], blob: _Blob) -> _Tables:
         )
         for item in domain.maps:
             flags = READ * ("r" in item.perms) | WRITE * ("w" in item.perms) | EXECUTE * ("x" in item.perms)
-            if flags:
-                tables.maps.append(_words(index, names.index(item.region), item.vaddr, flags | CACHED * item.cached))
+            tables.maps.append(_words(index, names.index(item.region), item.vaddr, flags | CACHED * item.cached))
         for segment in elf.segments:
             flags = READ * segment.readable | WRITE * segment.writable | EXECUTE * segment.executable | CACHED
             pieces = _pieces(bytes(segment.vaddr - segment.start) + bytes(segment.data))

@@ -12,6 +12,7 @@ uintptr_t hole_base;      /* 64 KiB mapped rw, nothing for 8 GiB and more behind
 uintptr_t read_only_base; /* mapped r */
 uintptr_t code_base;      /* mapped rx here, rw in the parent */
 uintptr_t uncached_base;  /* mapped rw, not cached */
+uintptr_t forbidden_base; /* mapped with no rights at all */
 
 /*
  * Runs one instruction that faults. x19 must come through; x0 goes in and out. The note of the faulting address is
@@ -75,6 +76,8 @@ static void memory_faults(void)
     STEP(14, MODE_RESTART, "str x3, [x0]"); /* mapped rx */
     address = (uint64_t)__sel4_ipc_buffer + 4096;
     STEP(15, MODE_RESTART, "ldr x3, [x0]");
+    address = forbidden_base;
+    STEP(16, MODE_RESTART, "ldr x3, [x0]");
     (void)after;
 }
 
