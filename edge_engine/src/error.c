@@ -2,7 +2,10 @@
 /* Messages in struct ee_error, and the texts of status and trap codes; contract in error.h. */
 #include "error.h"
 
-static size_t length(const struct ee_error *error)
+/* Nothing here is fast or often used; copies of it in each caller would only be large. */
+#define EE_ONCE __attribute__((noinline))
+
+static EE_ONCE size_t length(const struct ee_error *error)
 {
     size_t n = 0;
     while (n < sizeof error->text - 1 && error->text[n] != '\0')
@@ -10,7 +13,7 @@ static size_t length(const struct ee_error *error)
     return n;
 }
 
-static void put(struct ee_error *error, const char *bytes, size_t size)
+static EE_ONCE void put(struct ee_error *error, const char *bytes, size_t size)
 {
     if (error == NULL)
         return;
@@ -20,7 +23,7 @@ static void put(struct ee_error *error, const char *bytes, size_t size)
     error->text[at] = '\0';
 }
 
-void ee_error_begin(struct ee_error *error, enum ee_status status, uint32_t offset, uint32_t function)
+EE_ONCE void ee_error_begin(struct ee_error *error, enum ee_status status, uint32_t offset, uint32_t function)
 {
     if (error == NULL)
         return;
@@ -30,7 +33,7 @@ void ee_error_begin(struct ee_error *error, enum ee_status status, uint32_t offs
     error->text[0] = '\0';
 }
 
-void ee_error_text(struct ee_error *error, const char *text)
+EE_ONCE void ee_error_text(struct ee_error *error, const char *text)
 {
     size_t n = 0;
     while (text[n] != '\0')
@@ -38,7 +41,7 @@ void ee_error_text(struct ee_error *error, const char *text)
     put(error, text, n);
 }
 
-static void put_in_base(struct ee_error *error, uint64_t number, uint32_t base)
+static EE_ONCE void put_in_base(struct ee_error *error, uint64_t number, uint32_t base)
 {
     char digits[20];
     size_t at = sizeof digits;

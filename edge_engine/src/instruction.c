@@ -52,7 +52,7 @@ static bool read_opcode(struct ee_reader *r, struct ee_instruction *i)
         else if (first == 0xfd && code < EE_OP_COUNT - EE_PREFIX_FD)
             number = EE_PREFIX_FD + code;
     }
-    if (number >= EE_OP_COUNT || ee_op_info[number].text == NULL) {
+    if (number >= EE_OP_COUNT || ee_op_info[number].text == 0) {
         const char *known = foreign(first, code);
         r->p = i->at;
         i->unsupported = known != NULL;

@@ -63,11 +63,14 @@ enum ee_feature {
 };
 
 struct ee_op_info {
-    const char *text;   /* as in the text format; NULL: no such instruction */
-    uint8_t immediate;  /* enum ee_immediate */
-    uint8_t aux;        /* see opcodes.def */
-    uint8_t feature;    /* enum ee_feature */
-    char signature[6];  /* see opcodes.def */
+    uint16_t text;     /* see ee_op_text; 0: no such instruction */
+    uint8_t immediate; /* enum ee_immediate */
+    uint8_t aux;       /* see opcodes.def */
+    uint8_t feature;   /* enum ee_feature */
+    char signature[6]; /* see opcodes.def */
 };
 
 extern const struct ee_op_info ee_op_info[EE_OP_COUNT];
+
+/* As in the text format; "?" for a number that is no instruction's. */
+const char *ee_op_text(uint32_t op);

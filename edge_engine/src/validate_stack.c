@@ -9,10 +9,8 @@ static uint32_t here(const struct ee_validator *v) { return (uint32_t)(v->i.at -
 static void begin(struct ee_validator *v, enum ee_status status)
 {
     ee_error_begin(v->error, status, here(v), v->function);
-    if (v->i.op < EE_OP_COUNT && ee_op_info[v->i.op].text != NULL) {
-        ee_error_text(v->error, ee_op_info[v->i.op].text);
-        ee_error_text(v->error, ": ");
-    }
+    ee_error_text(v->error, ee_op_text(v->i.op));
+    ee_error_text(v->error, ": ");
 }
 
 enum ee_status ee_invalid(struct ee_validator *v, const char *text)
