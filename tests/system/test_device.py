@@ -176,3 +176,10 @@ async def test_a_reset_forgets_everything_and_comes_back(device: Device) -> None
     async with Link(device.record.port) as link:
         assert (await link.slot(0)).state == "empty"
         assert (await run_module(link, 0, hello(2))).status.state == "exited"
+
+
+async def test_it_gets_ready_after_each_of_many_resets(device: Device) -> None:
+    for _ in range(25):
+        await device.reset()
+    async with Link(device.record.port) as link:
+        assert {slot.state for slot in (await link.status()).slots} == {"empty"}
