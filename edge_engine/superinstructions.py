@@ -33,6 +33,7 @@ __all__ = ["build_listing", "choose", "list_runs"]
 BUILD = ROOT / "build" / "training"
 SAMPLE = 40_000  # operations of a module that are looked at, about
 DEEPEST = 3  # loops around code beyond this don't count
+HEADER = 4  # numbers before a run's operations
 ROUNDS = 3  # of merging and thinning
 Run = tuple[int, ...]
 
@@ -42,6 +43,7 @@ def build_listing() -> Path:
     folder = BUILD / "generated"
     sources = [*sorted((ENGINE_INCLUDE.parent / "src").glob("*.c")), *generated_sources(folder, plain=True)]
     flags = [f"-I{folder}", *ENGINE_FLAGS]
+    flags.append("-DEE_PROFILE")
     objects = compile_objects(sources, BUILD / "objects", HOST, flags)
     hosted = [flag for flag in flags if flag != "-ffreestanding"]
     program = ROOT / "edge_engine" / "host" / "listing.c"
@@ -82,10 +84,10 @@ def list_runs(modules: list[Path], loop_factor: float) -> Corpus:
     while at < len(numbers):
         length = numbers[at]
         if length:
-            run = tuple(numbers[at + 2 : at + 2 + length])
+            run = tuple(numbers[at + HEADER : at + HEADER + length])
             if length > 1:
                 module.append((run, loop_factor ** min(numbers[at + 1], DEEPEST)))
-            at += 2 + length
+            at += HEADER + length
             continue
         corpus.add(module)
         module = []
