@@ -27,6 +27,7 @@ from pathlib import Path
 from edge_engine.zig import DEVICE, ROOT, Target, ToolError, compile_objects, link
 from qemu.elf_file import Elf, ElfError, read_elf
 from qemu.system_file import PAGE, RAM_BASE, USER_TOP, ImageError, System, parse_system
+from sel4_bridge.libmicrokit import LIBMICROKIT_INCLUDE
 
 __all__ = ["DEFAULT_RAM_MIB", "KERNEL_KIND_STANDIN", "ImageError", "ImageReport", "build_image", "build_kernel", "main"]
 
@@ -35,6 +36,8 @@ KERNEL_FOLDER = Path(__file__).resolve().parent / "kernel"
 # nor "-neon" behind cortex_a53.
 KERNEL_TARGET = Target("kernel", DEVICE.triple, ("-mcpu=generic-neon-fp_armv8",))
 KERNEL_FLAGS = (
+    "-isystem",
+    str(LIBMICROKIT_INCLUDE),  # the numbers of the system calls, methods, errors and faults
     "-std=c17",
     "-O2",
     "-ffreestanding",

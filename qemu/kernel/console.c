@@ -6,8 +6,6 @@
  */
 #include "kernel.h"
 
-#define KERNEL_BASE 0xffffff8000000000ul
-
 struct pl011 {
     volatile uint32_t dr;
     uint32_t skip[5];

@@ -9,22 +9,10 @@
  */
 #include "kernel.h"
 
-enum {
-    FAULT_CAP = 1,
-    FAULT_UNKNOWN_SYSCALL = 2,
-    FAULT_USER_EXCEPTION = 3,
-    FAULT_VM = 6,
-    FAULT_VCPU = 8,
+#include <sel4/constants.h>
 
-    EC_UNKNOWN = 0x00,
-    EC_INSTRUCTION_ABORT = 0x20,
-    EC_DATA_ABORT = 0x24,
-
-    LOOKUP_INVALID_ROOT = 1,
-};
-#define SPSR_USER_BITS 0xf0000000u /* N Z C V */
-#define SPSR_FIXED 0x140u          /* EL0t; asynchronous aborts and fast interrupts masked */
-#define USER_TOP (1ul << 40)
+/* Exception classes (Arm ARM, ESR_EL1). */
+enum { EC_UNKNOWN = 0x00, EC_INSTRUCTION_ABORT = 0x20, EC_DATA_ABORT = 0x24 };
 
 void fault_raise(struct thread *thread, uint64_t label, uint64_t length)
 {
@@ -62,7 +50,7 @@ void fault_from_exception(struct thread *thread, uint64_t esr, uint64_t far)
         mr[2] = (esr >> 26 & 0x3fu) == EC_INSTRUCTION_ABORT;
         /* Beyond the 40 bits the genuine kernel's stage 2 tables say "address size fault"; ours can't be asked. */
         mr[3] = esr & (far >= USER_TOP ? 0xffffffc0ul : 0xfffffffful);
-        fault_raise(thread, FAULT_VM, 4);
+        fault_raise(thread, seL4_Fault_VMFault, 4);
         return;
     case EC_UNKNOWN:
         mr[0] = context->pc;
@@ -70,11 +58,11 @@ void fault_from_exception(struct thread *thread, uint64_t esr, uint64_t far)
         mr[2] = context->spsr;
         mr[3] = esr & 0xfffffffful;
         mr[4] = 0;
-        fault_raise(thread, FAULT_USER_EXCEPTION, 5);
+        fault_raise(thread, seL4_Fault_UserException, 5);
         return;
     default:
         mr[0] = esr & 0xfffffffful;
-        fault_raise(thread, FAULT_VCPU, 1);
+        fault_raise(thread, seL4_Fault_VCPUFault, 1);
         return;
     }
 }
@@ -85,8 +73,8 @@ void fault_cap(struct thread *thread, uint64_t cptr, bool receiving)
     mr[0] = thread->restart_pc;
     mr[1] = cptr;
     mr[2] = receiving;
-    mr[3] = LOOKUP_INVALID_ROOT; /* what the genuine kernel says in a Microkit CSpace, whatever is wrong */
-    fault_raise(thread, FAULT_CAP, 4);
+    mr[3] = seL4_InvalidRoot; /* what the genuine kernel says in a Microkit CSpace, whatever is wrong */
+    fault_raise(thread, seL4_Fault_CapFault, 4);
 }
 
 void fault_unknown_syscall(struct thread *thread)
@@ -101,7 +89,7 @@ void fault_unknown_syscall(struct thread *thread)
     mr[10] = context->pc;
     mr[11] = context->spsr;
     mr[12] = context->x[7];
-    fault_raise(thread, FAULT_UNKNOWN_SYSCALL, 13);
+    fault_raise(thread, seL4_Fault_UnknownSyscall, 13);
 }
 
 bool fault_resume(struct thread *thread, const struct thread *replier)
@@ -111,7 +99,7 @@ bool fault_resume(struct thread *thread, const struct thread *replier)
     uint64_t length = tag & 0x7fu;
     uint64_t label = thread->fault.label;
     thread->fault.label = 0;
-    if (label == FAULT_UNKNOWN_SYSCALL) {
+    if (label == seL4_Fault_UnknownSyscall) {
         for (uint64_t i = 0; i < length && i < 12; i++) {
             uint64_t word = message_word(replier, i);
             if (i < 8) {
@@ -121,10 +109,10 @@ bool fault_resume(struct thread *thread, const struct thread *replier)
             } else if (i == 9) {
                 context->sp = word;
             } else if (i == 11) {
-                context->spsr = (word & SPSR_USER_BITS) | SPSR_FIXED;
+                context->spsr = user_spsr(word);
             }
         }
-    } else if (label == FAULT_USER_EXCEPTION) {
+    } else if (label == seL4_Fault_UserException) {
         for (uint64_t i = 0; i < length && i < 3; i++) {
             uint64_t word = message_word(replier, i);
             if (i == 0) {
@@ -132,11 +120,11 @@ bool fault_resume(struct thread *thread, const struct thread *replier)
             } else if (i == 1) {
                 context->sp = word;
             } else {
-                context->spsr = (word & SPSR_USER_BITS) | SPSR_FIXED;
+                context->spsr = user_spsr(word);
             }
         }
     }
     context->pc = thread->restart_pc;
     /* Only these two kinds can be refused: the others start again whatever the answer's label. */
-    return tag >> 12 == 0 || (label != FAULT_UNKNOWN_SYSCALL && label != FAULT_USER_EXCEPTION);
+    return tag >> 12 == 0 || (label != seL4_Fault_UnknownSyscall && label != seL4_Fault_UserException);
 }

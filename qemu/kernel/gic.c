@@ -8,7 +8,6 @@
  */
 #include "kernel.h"
 
-#define KERNEL_BASE 0xffffff8000000000ul
 #define DISTRIBUTOR (KERNEL_BASE + 0x08000000ul)
 #define CPU_INTERFACE (KERNEL_BASE + 0x08010000ul)
 

@@ -5,22 +5,10 @@
  */
 #include "kernel.h"
 
-enum {
-    TCB_READ_REGISTERS = 2,
-    TCB_WRITE_REGISTERS = 3,
-    TCB_SUSPEND = 12,
-    TCB_RESUME = 13,
-    IRQ_ACK = 26,
+#include <sel4/constants.h>
+#include <sel4/types.h>
 
-    ERROR_NONE = 0,
-    ERROR_ILLEGAL_OPERATION = 3,
-    ERROR_RANGE = 4,
-    ERROR_TRUNCATED_MESSAGE = 7,
-
-    REGISTERS = 36, /* words of seL4_UserContext */
-};
-#define SPSR_USER_BITS 0xf0000000u /* N Z C V */
-#define SPSR_FIXED 0x140u
+enum { REGISTERS = sizeof(seL4_UserContext) / sizeof(seL4_Word) };
 
 /* Place of word i of seL4_UserContext: pc sp spsr x0-x8 x16-x18 x29 x30 x9-x15 x19-x28 tpidr_el0 tpidrro_el0. */
 static uint64_t *register_at(struct thread *thread, unsigned i)
@@ -77,15 +65,15 @@ static void resume(struct thread *target)
 static uint64_t read_registers(struct thread *caller, struct thread *target, uint64_t length, struct answer *answer)
 {
     if (length < 2) {
-        return ERROR_TRUNCATED_MESSAGE;
+        return seL4_TruncatedMessage;
     }
     uint64_t flags = message_word(caller, 0);
     uint64_t count = message_word(caller, 1);
     if (count < 1 || count > REGISTERS) {
-        return ERROR_RANGE;
+        return seL4_RangeError;
     }
     if (target == caller) {
-        return ERROR_ILLEGAL_OPERATION;
+        return seL4_IllegalOperation;
     }
     if (flags & 1u) {
         suspend(target);
@@ -96,25 +84,25 @@ static uint64_t read_registers(struct thread *caller, struct thread *target, uin
     for (unsigned i = 0; i < count; i++) {
         answer->mr[i] = *register_at(target, i);
     }
-    return ERROR_NONE;
+    return seL4_NoError;
 }
 
 static uint64_t write_registers(struct thread *caller, struct thread *target, uint64_t length)
 {
     if (length < 2) {
-        return ERROR_TRUNCATED_MESSAGE;
+        return seL4_TruncatedMessage;
     }
     uint64_t flags = message_word(caller, 0);
     uint64_t count = message_word(caller, 1);
     if (length - 2 < count) {
-        return ERROR_TRUNCATED_MESSAGE;
+        return seL4_TruncatedMessage;
     }
     if (target == caller) {
-        return ERROR_ILLEGAL_OPERATION;
+        return seL4_IllegalOperation;
     }
     for (unsigned i = 0; i < count && i < REGISTERS; i++) {
         uint64_t word = message_word(caller, 2 + i);
-        *register_at(target, i) = i == 2 ? (word & SPSR_USER_BITS) | SPSR_FIXED : word;
+        *register_at(target, i) = i == 2 ? user_spsr(word) : word;
     }
     if (count > 0) {
         target->context.pc = target->restart_pc;
@@ -122,33 +110,33 @@ static uint64_t write_registers(struct thread *caller, struct thread *target, ui
     if (flags & 1u) {
         resume(target);
     }
-    return ERROR_NONE;
+    return seL4_NoError;
 }
 
 uint64_t invoke(struct thread *caller, const struct cap *cap, uint64_t info, struct answer *answer)
 {
     uint64_t label = info >> 12;
     uint64_t length = info & 0x7fu;
-    if (cap->type == CAP_IRQ && label == IRQ_ACK) {
+    if (cap->type == CAP_IRQ && label == IRQAckIRQ) {
         gic_acknowledge((unsigned)cap->badge);
-        return ERROR_NONE;
+        return seL4_NoError;
     }
     if (cap->type == CAP_THREAD) {
         struct thread *target = cap->object;
         switch (label) {
-        case TCB_READ_REGISTERS:
+        case TCBReadRegisters:
             return read_registers(caller, target, length, answer);
-        case TCB_WRITE_REGISTERS:
+        case TCBWriteRegisters:
             return write_registers(caller, target, length);
-        case TCB_SUSPEND:
+        case TCBSuspend:
             suspend(target);
-            return ERROR_NONE;
-        case TCB_RESUME:
+            return seL4_NoError;
+        case TCBResume:
             resume(target);
-            return ERROR_NONE;
+            return seL4_NoError;
         default:
             break;
         }
     }
-    return ERROR_ILLEGAL_OPERATION;
+    return seL4_IllegalOperation;
 }

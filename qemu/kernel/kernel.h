@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include "layout.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +39,12 @@ struct context {
 _Static_assert(offsetof(struct context, sp) == 248, "vectors.S");
 _Static_assert(offsetof(struct context, q) == 288, "vectors.S");
 _Static_assert(offsetof(struct context, fpsr) == 800, "vectors.S");
+
+/* What EL0 may choose of its state register: the flags. EL0t; asynchronous aborts and fast interrupts masked. */
+static inline uint64_t user_spsr(uint64_t wanted)
+{
+    return (wanted & 0xf0000000u) | 0x140u;
+}
 
 struct thread;
 struct notification;

@@ -5,8 +5,6 @@
  */
 #include "kernel.h"
 
-#define KERNEL_BASE 0xffffff8000000000ul
-
 static uint64_t next_free, ram_end; /* physical */
 
 void *memory_at(uint64_t phys)

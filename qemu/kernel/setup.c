@@ -6,10 +6,8 @@
 #include "boot.h"
 #include "kernel.h"
 
-#define KERNEL_BASE 0xffffff8000000000ul
 #define BADGE_CALL (1ul << 63)
 #define BADGE_FAULT (1ul << 62)
-#define SPSR_USER 0x140ul
 
 enum {
     CAP_INPUT = 1,
@@ -81,7 +79,7 @@ static void make_domains(void)
         t->priority = (unsigned)(boot[i].priority & 255u);
         t->context.pc = t->restart_pc = boot[i].entry;
         t->context.sp = boot[i].stack_top;
-        t->context.spsr = SPSR_USER;
+        t->context.spsr = user_spsr(0);
         t->ttbr = space_new((unsigned)i + 1);
         t->cspace = memory_at(memory_take(CSPACE_SLOTS * sizeof(struct cap), 4096));
         t->notification = &d->notification;
@@ -198,6 +196,9 @@ void setup(void)
     boot_table0[0] = 0;
     __asm__ volatile("dsb sy\n\ttlbi vmalle1\n\tdsb sy\n\tisb");
 
+    if ((uint64_t)kernel_image != KERNEL_BASE + RAM_BASE + IMAGE_OFFSET) {
+        panic("linked for another address");
+    }
     header = (const struct boot_header *)kernel_end;
     if (header->magic != BOOT_MAGIC || header->version != BOOT_VERSION) {
         panic("no boot description of this version behind the kernel");

@@ -20,11 +20,7 @@ enum {
 #define DESC_PXN (1ul << 53)
 #define DESC_UXN (1ul << 54)
 #define DESC_ADDRESS 0x0000fffffffff000ul
-#define SPACE_TOP (1ul << 40)
 #define BLOCK (1ul << 21)
-
-#define RAM_BASE 0x40000000ul
-#define KERNEL_BASE 0xffffff8000000000ul
 
 extern uint64_t boot_table1[];
 extern char text_end[], constants_end[];
@@ -72,7 +68,7 @@ static uint64_t *descend(uint64_t *table, uint64_t index)
 
 void space_map(uint64_t ttbr, uint64_t vaddr, uint64_t phys, uint64_t size, uint64_t flags)
 {
-    if (vaddr >= SPACE_TOP || size > SPACE_TOP - vaddr || ((vaddr | phys | size) & 4095u)) {
+    if (vaddr >= USER_TOP || size > USER_TOP - vaddr || ((vaddr | phys | size) & 4095u)) {
         panic("a mapping outside the address space or off page bounds");
     }
     uint64_t attributes = DESC_VALID | DESC_INNER_SHAREABLE | DESC_ACCESSED | DESC_NOT_GLOBAL | DESC_PXN;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The MCS system calls by number (libsel4 api/syscall.xml): x7 the number, x0 the capability, x1 the tag, x2-x5 the
+ * The MCS system calls by number (sel4/constants.h): x7 the number, x0 the capability, x1 the tag, x2-x5 the
  * first message words, x6 the reply object (NBSendWait: the capability to send to), x8 the capability that NBSendRecv
  * sends to.
  *
@@ -9,24 +9,10 @@
  */
 #include "kernel.h"
 
-enum {
-    SYS_CALL = -1,
-    SYS_REPLY_RECV = -2,
-    SYS_NB_SEND_RECV = -3,
-    SYS_NB_SEND_WAIT = -4,
-    SYS_SEND = -5,
-    SYS_NB_SEND = -6,
-    SYS_RECV = -7,
-    SYS_NB_RECV = -8,
-    SYS_WAIT = -9,
-    SYS_NB_WAIT = -10,
-    SYS_YIELD = -11,
-    SYS_DEBUG_FIRST = -12,
-    SYS_DEBUG_LAST = -17,
+#include <sel4/constants.h>
+#include <sel4/types.h>
 
-    ERROR_NONE = 0,
-    ERROR_INVALID_CAPABILITY = 2,
-};
+enum { DEBUG_FIRST = -12, DEBUG_LAST = -17 };
 
 static const struct cap null_cap = {CAP_NULL, 0, NULL};
 
@@ -59,7 +45,7 @@ static bool send(struct thread *thread, uint64_t cptr, bool blocking, bool call)
     }
     struct answer answer;
     answer.length = 0;
-    uint64_t error = ERROR_NONE;
+    uint64_t error = seL4_NoError;
     switch (cap->type) {
     case CAP_ENDPOINT:
         ipc_send(cap->object, thread, cap->badge, blocking, call);
@@ -78,7 +64,7 @@ static bool send(struct thread *thread, uint64_t cptr, bool blocking, bool call)
         ipc_reply(cap->object, thread);
         break;
     case CAP_NULL:
-        error = ERROR_INVALID_CAPABILITY;
+        error = seL4_InvalidCapability;
         answer.length = 1;
         answer.mr[0] = 0;
         break;
@@ -127,28 +113,28 @@ void syscall(struct thread *thread)
     uint64_t x6 = context->x[6];
     int64_t number = (int64_t)context->x[7];
     switch (number) {
-    case SYS_SEND:
+    case seL4_SysSend:
         (void)send(thread, x0, true, false);
         break;
-    case SYS_NB_SEND:
+    case seL4_SysNBSend:
         (void)send(thread, x0, false, false);
         break;
-    case SYS_CALL:
+    case seL4_SysCall:
         (void)send(thread, x0, true, true);
         break;
-    case SYS_RECV:
+    case seL4_SysRecv:
         receive(thread, x0, true, true, x6);
         break;
-    case SYS_NB_RECV:
+    case seL4_SysNBRecv:
         receive(thread, x0, false, true, x6);
         break;
-    case SYS_WAIT:
+    case seL4_SysWait:
         receive(thread, x0, true, false, 0);
         break;
-    case SYS_NB_WAIT:
+    case seL4_SysNBWait:
         receive(thread, x0, false, false, 0);
         break;
-    case SYS_REPLY_RECV: {
+    case seL4_SysReplyRecv: {
         const struct cap *reply = lookup(thread, x6);
         if (reply == NULL || reply->type != CAP_REPLY) {
             fault_cap(thread, x6, false);
@@ -158,21 +144,21 @@ void syscall(struct thread *thread)
         receive(thread, x0, true, true, x6);
         break;
     }
-    case SYS_NB_SEND_RECV:
+    case seL4_SysNBSendRecv:
         if (send(thread, context->x[8], false, false)) {
             receive(thread, x0, true, true, x6);
         }
         break;
-    case SYS_NB_SEND_WAIT:
+    case seL4_SysNBSendWait:
         if (send(thread, x6, false, false)) {
             receive(thread, x0, true, false, 0);
         }
         break;
-    case SYS_YIELD:
+    case seL4_SysYield:
         schedule_yield();
         break;
     default:
-        if (number > SYS_DEBUG_FIRST || number < SYS_DEBUG_LAST) {
+        if (number > DEBUG_FIRST || number < DEBUG_LAST) {
             fault_unknown_syscall(thread);
         }
         break;

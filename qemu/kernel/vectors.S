@@ -6,7 +6,8 @@
  * format), so that QEMU's -kernel loads it. Boot runs with the MMU off at the physical address; the kernel proper runs
  * at KERNEL_BASE + physical address through TTBR1. While a thread runs, SP_EL1 points to its struct thread.
  */
-#define KERNEL_BASE 0xffffff8000000000
+#include "layout.h"
+
 #define PAGE_DEVICE_BLOCK 0x0060000000000401 /* 1 GiB, device, EL1 rw, never executed */
 #define PAGE_NORMAL_BLOCK 0x0040000000000705 /* 1 GiB, normal memory, EL1 rwx, EL0 nothing */
 
@@ -15,7 +16,7 @@
 kernel_image:
     b boot
     .word 0
-    .quad 0x80000         /* offset from the start of RAM */
+    .quad IMAGE_OFFSET    /* from the start of RAM */
     .quad kernel_size     /* bytes in memory */
     .quad 0xa             /* little endian, 4 KiB pages, may lie anywhere */
     .quad 0, 0, 0
@@ -221,7 +222,7 @@ boot_table0:
     .global boot_table1
 boot_table1:
     .quad PAGE_DEVICE_BLOCK
-    .quad PAGE_NORMAL_BLOCK + 0x40000000
+    .quad PAGE_NORMAL_BLOCK + RAM_BASE
     .fill 510, 8, 0
 
     .bss
