@@ -18,7 +18,7 @@ from agent.link.simulated import SimulatedDevice, module
 from agent.messages import Desired, DesiredSlot, Get, LogLine, State, slice_module
 from agent.mqtt import Broker
 from agent.topics import Topics
-from tests.agent.conftest import DeviceThread, free_port, mosquitto, running, wasel, wasel_process
+from tests.agents.conftest import DeviceThread, free_port, mosquitto, running, wasel, wasel_process
 
 WAIT_S = 20
 

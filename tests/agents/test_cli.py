@@ -11,7 +11,7 @@ import pytest
 
 from agent import errors
 from agent.link.simulated import module
-from tests.agent.conftest import free_port, wasel, wasel_process
+from tests.agents.conftest import free_port, wasel, wasel_process
 
 
 def free_url():
