@@ -19,11 +19,12 @@ import signal
 from typing import TYPE_CHECKING, TypeVar
 
 from agent.commands.logs import write_record
-from agent.errors import BudgetError, RefusedError, UsageError, WaselError
+from agent.errors import BudgetError, RefusedError, UsageError
 from agent.follow import follow, outcome
 from agent.link.device import Device as Link
 from qemu.boards import DEFAULT_KERNEL
 from qemu.launcher import running_device
+from sel4_bridge.files import grants, read_module
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -79,12 +80,7 @@ def run_bounded(work: Coroutine[object, object, T]) -> T:
 
 
 async def _run(request: RunRequest, kernel: str) -> int:
-    if request.dirs:
-        raise UsageError("--dir: directories are not supported yet")
-    try:
-        module = await asyncio.to_thread(request.module.read_bytes)
-    except OSError as error:
-        raise WaselError(f"{request.module}: {error.strerror}") from error
+    module = await asyncio.to_thread(read_module, request)
     async with running_device("run", kernel=kernel) as device, Link(device.record.port, name="device") as link:
         status = await link.status()
         if request.arena_size not in {None, status.arena}:
@@ -94,7 +90,14 @@ async def _run(request: RunRequest, kernel: str) -> int:
         await link.seed(secrets.token_bytes(SEED_SIZE))
         await link.upload(SLOT, module)
         await link.set_pending(hashlib.sha256(module).digest())
-        await link.start(SLOT, (request.module.name, *request.args), request.env, fuel=request.fuel, lossless=True)
+        await link.start(
+            SLOT,
+            (request.module.name, *request.args),
+            request.env,
+            fuel=request.fuel,
+            lossless=True,
+            grants=grants(request),
+        )
         try:
             async with asyncio.timeout(request.timeout_s):
                 final = await follow(link, SLOT, 0, _write, slowest_s=IDLE_MAX_S)

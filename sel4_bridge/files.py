@@ -15,13 +15,18 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.errors import UsageError, WaselError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["FIRST_PREOPEN", "SECTION", "FilesError", "with_files"]
+    from agent.run_request import RunRequest
+
+__all__ = ["FIRST_PREOPEN", "SECTION", "FilesError", "grants", "read_module", "with_files"]
 
 SECTION = b"wasel.files"
 FIRST_PREOPEN = 3  # descriptor of the first preopened directory
+WASM_MAGIC = b"\0asm"
 MAX_PATH = 0xFFFF  # bytes
 DIRECTORY, FILE, SYMLINK = 3, 4, 7  # file types of WASI preview1
 
@@ -61,6 +66,34 @@ def _leb(value: int) -> bytes:
         out.append(byte | (0x80 if value else 0))
         if not value:
             return bytes(out)
+
+
+def grants(request: RunRequest) -> tuple[str, ...]:
+    """Return the grants that the directories of a run need."""
+    return tuple(f"dir={guest}" for _, guest in request.dirs)
+
+
+def read_module(request: RunRequest) -> bytes:
+    """Return the module of a run, with the contents of its directories in it.
+
+    Raises:
+        UsageError: a directory can't travel with the module, or its name in the guest has a "..".
+        WaselError: the module can't be read.
+
+    """
+    for _, guest in request.dirs:
+        if ".." in guest.split("/"):
+            raise UsageError(f"--dir: {guest!r} leads out of the guest's directories; write --dir HOST:GUEST")
+    try:
+        module = request.module.read_bytes()
+    except OSError as error:
+        raise WaselError(f"{request.module}: {error.strerror}") from error
+    if not request.dirs or module[:4] != WASM_MAGIC:
+        return module  # what is no module, the engine refuses better
+    try:
+        return with_files(module, [host for host, _ in request.dirs])
+    except (FilesError, OSError) as error:
+        raise UsageError(f"--dir: {error}") from error
 
 
 def with_files(module: bytes, directories: Sequence[Path]) -> bytes:

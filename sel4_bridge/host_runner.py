@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a module on this machine: the device's engine, bridge table and WASI code, without QEMU.
 
+Directories behave as on a device: their contents are copied into the module's RAM before it starts, and what it
+changes there is gone when it ends.
+
 `run` is the runner `host` of `wasel run`. It builds `build/host/wasel-host` where that is missing or old, runs it with
 this process's own streams and returns its exit code. `python -m sel4_bridge.host_runner` builds and prints the path.
 
@@ -11,17 +14,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from agent.errors import EXIT_BUDGET, UsageError, WaselError
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES, HOST_GUARD_SOURCES
 from edge_engine.zig import HOST, ROOT, ToolError, compile_objects, link
+from sel4_bridge.files import grants, read_module
 from sel4_bridge.generate import INCLUDE_FLAGS, STUB_SOURCES, WASI_LOGIC_SOURCES, write_generated
 from sel4_bridge.system import ARENA_SIZE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from agent.run_request import RunRequest
 
 __all__ = ["HOST_BINARY", "HOST_FLAGS", "HOST_SOURCES", "build_host", "run"]
@@ -63,12 +68,10 @@ def run(request: RunRequest) -> int:
     """Run the module to its end and return its exit code, or 124 when its time was up.
 
     Raises:
-        UsageError: the request names something that the host can't do.
+        UsageError: there is no such module, or a directory can't travel with it.
         WaselError: the program could not be built.
 
     """
-    if request.dirs:
-        raise UsageError("--dir: directories are not supported yet")
     if not request.module.is_file():
         raise UsageError(f"{request.module}: no such file")
     arena = ARENA_SIZE if request.arena_size is None else request.arena_size
@@ -81,15 +84,23 @@ def run(request: RunRequest) -> int:
         command += ["--fuel", str(request.fuel)]
     for key, value in request.env:
         command += ["--env", f"{key}={value}"]
-    name = str(request.module)
-    command += [f"./{name}" if name.startswith("-") else name, "--", request.module.name, *request.args]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    try:
-        done = subprocess.run(command, check=False, timeout=request.timeout_s)
-    except subprocess.TimeoutExpired:
-        sys.stderr.write(f"wasel: stopped after {request.timeout_s:g} s\n")
-        return EXIT_BUDGET
+    for grant in grants(request):
+        command += ["--grant", grant]
+    with ExitStack() as stack:
+        file = request.module
+        if request.dirs:
+            folder = stack.enter_context(TemporaryDirectory(prefix="wasel-"))
+            file = Path(folder) / request.module.name
+            file.write_bytes(read_module(request))
+        name = str(file)
+        command += [f"./{name}" if name.startswith("-") else name, "--", request.module.name, *request.args]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            done = subprocess.run(command, check=False, timeout=request.timeout_s)
+        except subprocess.TimeoutExpired:
+            sys.stderr.write(f"wasel: stopped after {request.timeout_s:g} s\n")
+            return EXIT_BUDGET
     # A negative code is a signal that ended the program itself, told as shells do.
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 

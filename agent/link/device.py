@@ -219,6 +219,7 @@ class Device:
         *,
         fuel: int | None = None,
         lossless: bool = False,
+        grants: tuple[str, ...] = (),
     ) -> int:
         """Start a slot exactly once and give back its counter of starts."""
         before = (await self.slot(slot)).starts
@@ -228,6 +229,7 @@ class Device:
             env=[f"{key}={value}" for key, value in env],
             fuel=fuel,
             lossless=True if lossless else None,
+            grants=list(grants) or None,
         )
         for _ in range(ATTEMPTS):
             with contextlib.suppress(NoAnswerError):

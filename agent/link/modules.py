@@ -181,6 +181,8 @@ class Start(message.WriteRequest, _Group):
     """"K=V" each."""
     fuel: int | None = None
     lossless: bool | None = None
+    grants: list[str] | None = None
+    """What the module may use beyond the default; docs/wasi-calls.md has the words."""
 
 
 class StopAnswer(message.WriteResponse, _Answer):

@@ -60,8 +60,10 @@ static void fill_launch(struct sb_slot *slot, const struct sb_launch_request *re
 {
     struct sb_launch *launch = slot->launch;
     char *end = copy_strings(&request->env, copy_strings(&request->args, launch->text));
+    end = copy_strings(&request->grants, end);
     launch->argc = (uint32_t)request->args.count;
     launch->envc = (uint32_t)request->env.count;
+    launch->grantc = (uint32_t)request->grants.count;
     launch->text_size = (uint32_t)(end - launch->text);
     launch->lossless = request->lossless;
     __atomic_store_n(&launch->generation, slot->generation, __ATOMIC_RELEASE);
@@ -87,6 +89,9 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
     enum sb_launch_result result = check_strings(&request->args, &count, &size);
     if (result == SB_LAUNCH_OK) {
         result = check_strings(&request->env, &count, &size);
+    }
+    if (result == SB_LAUNCH_OK) {
+        result = check_strings(&request->grants, &count, &size);
     }
     if (result != SB_LAUNCH_OK) {
         return result;

@@ -147,8 +147,9 @@ static int32_t start_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         {"env", SB_CBOR_ARRAY, &request.env, false},
         {"fuel", SB_CBOR_UINT, &request.fuel, false},
         {"lossless", SB_CBOR_BOOL, &request.lossless, false},
+        {"grants", SB_CBOR_ARRAY, &request.grants, false},
     };
-    if (!sb_smp_read_body(body, fields, 5) || !fields[0].found) {
+    if (!sb_smp_read_body(body, fields, 6) || !fields[0].found) {
         return MODULES_BAD_MESSAGE;
     }
     if (slot >= SB_SLOTS) {

@@ -89,6 +89,7 @@ enum sb_launch_result { SB_LAUNCH_OK, SB_LAUNCH_EMPTY, SB_LAUNCH_BUSY, SB_LAUNCH
 struct sb_launch_request {
     struct sb_cbor_array args; /* of text; count 0 where absent */
     struct sb_cbor_array env;
+    struct sb_cbor_array grants; /* of text, as in wasi/grants.h */
     uint64_t fuel;
     bool metered;
     bool lossless;

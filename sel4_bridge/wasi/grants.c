@@ -44,8 +44,10 @@ static bool make_directories(struct sb_wasi_slot *slot, struct sb_name path, uin
             name.size++;
         }
         at += name.size + 1;
-        bool dots = name.size > 0 && name.size <= 2 && name.bytes[0] == '.' && name.bytes[name.size - 1] == '.';
-        if (dots || name.size > SB_NAME_MAX) {
+        if (name.size == 1 && name.bytes[0] == '.') {
+            continue;
+        }
+        if ((name.size == 2 && name.bytes[0] == '.' && name.bytes[1] == '.') || name.size > SB_NAME_MAX) {
             return false;
         }
         uint32_t directory = *node;
@@ -64,7 +66,7 @@ static bool preopen(struct sb_wasi_slot *slot, const char *text)
     path.size -= read_only ? 3 : 0;
     uint32_t node;
     uint32_t fd;
-    if (path.size == 0 || path.bytes[0] != '/' || !make_directories(slot, path, &node)) {
+    if (path.size == 0 || !make_directories(slot, path, &node)) {
         return false;
     }
     uint64_t denied = read_only ? SB_RIGHTS_CHANGE : 0;

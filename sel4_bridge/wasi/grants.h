@@ -2,7 +2,7 @@
 /*
  * The slot's policy from the strings of its launch page.
  *
- *   dir=/path        a RAM directory to read and write, preopened under that name
+ *   dir=/path        a RAM directory to read and write, preopened under that name; a relative name is possible, too
  *   dir=/path:ro     the same, to read only
  *   clocks=off       no clock but waiting
  *   random=off       no random_get

@@ -178,8 +178,10 @@ def test_run_returns_the_modules_code(tour):
 
 
 def test_run_refuses_what_it_cannot_do(tour, tmp_path):
-    with pytest.raises(UsageError, match="dir"):
-        run(RunRequest(tour, dirs=((tmp_path, "/"),)))
+    with pytest.raises(UsageError, match="leads out"):
+        run(RunRequest(tour, dirs=((tmp_path, "../here"),)))
+    with pytest.raises(UsageError, match="not a directory"):
+        run(RunRequest(tour, dirs=((tmp_path / "nothing", "/"),)))
     with pytest.raises(UsageError, match="no such file"):
         run(RunRequest(tmp_path / "nothing.wasm"))
 
