@@ -8,6 +8,7 @@ Variants: ``own`` (our libmicrokit, stand-in kernel), ``sdk`` (the SDK's headers
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -78,7 +79,7 @@ def run(image: Path, variant: str, end: str = END, timeout_s: float = TIMEOUT_S)
 
 
 def run_command(arguments: list[str], end: str = END, timeout_s: float = TIMEOUT_S) -> list[str]:
-    """The same for a command line of QEMU."""
+    """The same for a command line of QEMU; ``end`` is a regular expression for the whole line."""
     with subprocess.Popen(
         arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
@@ -88,7 +89,7 @@ def run_command(arguments: list[str], end: str = END, timeout_s: float = TIMEOUT
             lines = []
             for raw in process.stdout:
                 line = raw.decode(errors="replace").rstrip("\r\n")
-                if line == end:
+                if re.fullmatch(end, line):
                     break
                 lines.append(line)
             else:
