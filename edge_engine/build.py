@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build the engine as a shared library for this machine, plain or with sanitizers.
 
-``python -m edge_engine.build [--sanitize]`` prints the library's path. Beside it lies ``edge_engine.cdef``: the C
+``python -m edge_engine.build [--sanitize] [--explicit-checks]`` prints the library's path. Beside it lies ``edge_engine.cdef``: the C
 declarations that the Python binding reads, made from the headers by the preprocessor so that nothing is written twice.
 
 The sanitizer build is compiled by the same compiler and linked by the system's gcc, whose run-time libraries it uses:
@@ -85,10 +85,13 @@ def sanitizer_preload() -> str:
     return ":".join(_find_gcc_library(name) for name in PRELOADS)
 
 
-def build_host(*, sanitize: bool = False) -> HostLibrary:
-    """Build what is out of date; a second call costs milliseconds. ToolError carries the compiler's messages."""
-    out = ROOT / "build" / ("host-sanitize" if sanitize else "host")
-    flags = [*ENGINE_FLAGS, "-fPIC"]
+def build_host(*, sanitize: bool = False, explicit_checks: bool = False) -> HostLibrary:
+    """Build what is out of date; a second call costs milliseconds. ToolError carries the compiler's messages.
+
+    ``explicit_checks`` compares addresses instead of relying on unmapped memory (EE_EXPLICIT_CHECKS).
+    """
+    out = ROOT / "build" / ("host" + ("-explicit" if explicit_checks else "") + ("-sanitize" if sanitize else ""))
+    flags = [*ENGINE_FLAGS, "-fPIC", *(["-DEE_EXPLICIT_CHECKS"] if explicit_checks else [])]
     if sanitize:
         flags = [flag for flag in flags if flag != "-fno-sanitize=all"] + [*SANITIZE_FLAGS]
     hosted = [flag for flag in flags if flag != "-ffreestanding"]
@@ -103,7 +106,9 @@ def main() -> None:
     """Entry point of ``python -m edge_engine.build``."""
     parser = argparse.ArgumentParser(description="Build the engine's shared library for this machine")
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UndefinedBehaviorSanitizer")
-    print(build_host(sanitize=parser.parse_args().sanitize).library)
+    parser.add_argument("--explicit-checks", action="store_true", help="compare addresses; needs no unmapped memory")
+    arguments = parser.parse_args()
+    print(build_host(sanitize=arguments.sanitize, explicit_checks=arguments.explicit_checks).library)
 
 
 if __name__ == "__main__":

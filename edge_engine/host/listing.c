@@ -18,19 +18,10 @@
 #include "operations.h"
 
 #define ARENA_BYTES ((size_t)1 << 30)
-#define BUCKETS 8192u
 #define PROFILE_BYTES (ARENA_BYTES * 4)
 #define FUEL ((uint64_t)40000000)
 
 uint32_t *ee_profile;
-
-static struct {
-    int32_t word;
-    uint16_t operation;
-    bool used;
-} numbers[BUCKETS];
-
-static uint32_t bucket_of(int32_t word) { return ((uint32_t)word * 2654435761u) >> 19; }
 
 static void put(uint32_t number)
 {
@@ -38,31 +29,14 @@ static void put(uint32_t number)
     fwrite(&out, 2, 1, stdout);
 }
 
-static void number_operations(const struct ee_instance *in)
-{
-    for (uint16_t i = 0; i < EE_DO_COUNT; i++) {
-        int32_t word = (int32_t)((const uint8_t *)(uintptr_t)ee_handlers[i] - in->handler_base);
-        uint32_t at = bucket_of(word);
-        while (numbers[at].used)
-            at = (at + 1) % BUCKETS;
-        numbers[at].word = word;
-        numbers[at].operation = i;
-        numbers[at].used = true;
-    }
-}
-
 static uint16_t operation_at(const uint8_t *code)
 {
-    int32_t word;
-    memcpy(&word, code, 4);
-    uint32_t at = bucket_of(word);
-    while (numbers[at].used && numbers[at].word != word)
-        at = (at + 1) % BUCKETS;
-    if (!numbers[at].used) {
+    ee_word word = *(const ee_word *)(const void *)code;
+    if (word >= EE_DO_COUNT) {
         fprintf(stderr, "listing: code that is no operation\n");
         exit(1);
     }
-    return numbers[at].operation;
+    return (uint16_t)word;
 }
 
 /* Marks on the bytes of one function's code. A loop reaches from its head to the last branch back to it. */
@@ -83,7 +57,7 @@ static void branch(uint32_t operand, const uint8_t *code)
 static uint32_t walk_operands(const uint8_t *code, uint32_t at, uint16_t operation, bool mark)
 {
     uint32_t start = at, layout = ee_operand_layouts[operation];
-    for (at += 4; layout != 0; layout >>= 4) {
+    for (at += EE_HANDLER_BYTES; layout != 0; layout >>= 4) {
         uint32_t kind = layout & 15;
         if (kind == EE_OPERAND_LABEL && mark)
             branch(at, code);
@@ -119,7 +93,7 @@ static void list(const uint8_t *code, uint32_t size, const uint32_t *hits)
     uint16_t *run = malloc((size_t)size * 2 + 2);
     if (is_target == NULL || loop_end == NULL || depth_change == NULL || run == NULL)
         abort();
-    for (uint32_t at = 0; at + 4 <= size;)
+    for (uint32_t at = 0; at + EE_HANDLER_BYTES < size;)
         at += walk_operands(code, at, operation_at(code + at), true);
     for (uint32_t at = 0; at < size; at++)
         if (loop_end[at] != 0) {
@@ -128,7 +102,7 @@ static void list(const uint8_t *code, uint32_t size, const uint32_t *hits)
         }
     int32_t depth = 0;
     uint32_t length = 0, run_depth = 0, run_hits = 0;
-    for (uint32_t at = 0; at + 4 <= size;) {
+    for (uint32_t at = 0; at + EE_HANDLER_BYTES < size;) {
         uint16_t operation = operation_at(code + at);
         uint32_t bytes = walk_operands(code, at, operation, false);
         if (is_target[at] || length == 0 || length == 60000) {
@@ -160,7 +134,7 @@ static struct ee_instance *prepare(const uint8_t *bytes, size_t size, uint8_t *a
     struct ee_instance *in = (struct ee_instance *)(void *)arena;
     ee_arena_init(&in->arena, arena, ARENA_BYTES);
     in->arena_size = ARENA_BYTES;
-    in->handler_base = (const uint8_t *)(uintptr_t)ee_handlers[0];
+    in->handlers = ee_handlers;
     if (ee_arena_alloc(&in->arena, sizeof *in, 16) == NULL || ee_decode(bytes, size, &in->arena, &in->module, error) != EE_OK ||
         ee_validate(in->module, &in->arena, error) != EE_OK)
         return NULL;
@@ -297,8 +271,6 @@ int main(int argc, char **argv)
             fprintf(stderr, "listing: %s: %s\n", argv[i], error.text);
             return 1;
         }
-        if (i == 1)
-            number_operations(in);
         uint32_t refused = 0;
         struct ee_instance *ran = execute(bytes, size, arena, &error);
         if (ran != NULL)

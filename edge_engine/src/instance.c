@@ -2,15 +2,15 @@
 /* Making an instance out of a module's bytes: ee_load and ee_start; the layout stands in runtime.h. */
 #include "error.h"
 #include "handlers.h"
+#include "operations.h"
 
 /* Handlers of the two stubs; see EE_EXIT_CODE and EE_LAZY_CODE. */
 static void place_stubs(struct ee_instance *in)
 {
-    in->handler_base = (const uint8_t *)(uintptr_t)ee_handlers[0];
-    int32_t exit = (int32_t)((const uint8_t *)(uintptr_t)&ee_exit - in->handler_base);
-    int32_t lazy = (int32_t)((const uint8_t *)(uintptr_t)&ee_lazy - in->handler_base);
-    memcpy(in->stubs + EE_EXIT_CODE, &exit, 4);
-    memcpy(in->stubs + EE_LAZY_CODE, &lazy, 4);
+    in->handlers = ee_handlers;
+    uint64_t exit = ee_handler_word(EE_DO_exit), lazy = ee_handler_word(EE_DO_lazy);
+    memcpy(in->stubs + EE_EXIT_CODE, &exit, EE_HANDLER_BYTES);
+    memcpy(in->stubs + EE_LAZY_CODE, &lazy, EE_HANDLER_BYTES);
 }
 
 static bool place_spaces(struct ee_instance *in)

@@ -29,12 +29,17 @@ typedef float ee_f32u __attribute__((aligned(1)));
 typedef double ee_f64u __attribute__((aligned(1)));
 typedef ee_f64x2 ee_vecu __attribute__((aligned(1)));
 
+struct ee_handler_entry;
 #define EE_ARGS                                                                                                     \
-    const uint8_t *pc, uint8_t *fp, uint8_t *mem, struct ee_instance *in, uint64_t acc, const uint8_t *hb, ee_f64x2 fa
+    const uint8_t *pc, uint8_t *fp, uint8_t *mem, struct ee_instance *in, uint64_t acc, const struct ee_handler_entry *hb, ee_f64x2 fa
 #define EE_PASS(pc_) (pc_), fp, mem, in, acc, hb, fa
 #define EE_MUSTTAIL __attribute__((musttail))
 
 typedef enum ee_trap (*ee_handler)(EE_ARGS);
+struct ee_handler_entry {
+    ee_handler handler;
+};
+
 
 /* A build for choosing superinstructions counts how often the instruction at each byte of the arena is executed. */
 #if defined(EE_PROFILE)
@@ -44,7 +49,14 @@ extern uint32_t *ee_profile;
 #define EE_COUNT(p) (void)0
 #endif
 
-#define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + *(const ee_i32u *)(p)))
+#define EE_HANDLER_BYTES 2
+#if EE_HANDLER_BYTES == 2
+typedef uint16_t ee_word __attribute__((aligned(1)));
+#define EE_HANDLER_AT(p) (hb[*(const ee_word *)(p)].handler)
+#else
+typedef uint64_t ee_word __attribute__((aligned(1)));
+#define EE_HANDLER_AT(p) ((void)hb, (ee_handler)(uintptr_t)*(const ee_word *)(p))
+#endif
 #define EE_GO(p)                                   \
     do {                                           \
         const uint8_t *go_ = (p);                  \

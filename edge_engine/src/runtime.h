@@ -59,8 +59,10 @@ struct ee_activation {
     struct ee_instance *caller; /* whose code made this call; NULL: the host */
 };
 
+struct ee_handler_entry;
+
 struct ee_instance {
-    uint8_t stubs[16]; /* tiny pieces of code: where calls from outside return to, and what untranslated functions are */
+    uint8_t stubs[24]; /* tiny pieces of code: where calls from outside return to, and what untranslated functions are */
     struct ee_memory_cell *memory; /* memory 0; without one an empty cell */
     uint8_t *stack_limit;          /* no frame reaches beyond */
     int64_t fuel;
@@ -70,7 +72,7 @@ struct ee_instance {
     struct ee_table_cell **tables;
     struct ee_global_cell **globals;
     struct ee_module *module;
-    const uint8_t *handler_base;
+    const struct ee_handler_entry *handlers;
 
     uint64_t result_int;
     uint64_t result_float[2];
@@ -97,7 +99,7 @@ struct ee_instance {
 };
 
 #define EE_EXIT_CODE 4u /* offset of the exit stub: bytes 2..3 before it are the frame distance 0 */
-#define EE_LAZY_CODE 8u /* offset of the stub that translates a function first */
+#define EE_LAZY_CODE 16u /* offset of the stub that translates a function first */
 
 static inline uint8_t *ee_arena_end(const struct ee_instance *in) { return in->arena.base + in->arena_size; }
 

@@ -99,7 +99,7 @@ static void emit(struct ee_translator *t)
     uint32_t handler;
     uint32_t length = match(t, &handler);
     uint32_t begin = t->position;
-    put(t, (uint32_t)(int32_t)((const uint8_t *)(uintptr_t)ee_handlers[handler] - t->in->handler_base), 4);
+    put(t, ee_handler_word(handler), EE_HANDLER_BYTES);
     for (uint32_t n = 0; n < length; n++) {
         struct ee_pending *p = pending(t, 0);
         uint32_t layout = ee_operand_layouts[p->operation];
