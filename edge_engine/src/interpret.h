@@ -97,9 +97,9 @@ typedef uint64_t ee_word __attribute__((aligned(1)));
 
 /* Linear memory. Without explicit checks the unmapped guard behind it is the bounds check. */
 #if defined(EE_EXPLICIT_CHECKS)
-#define EE_CHECK(address, size, at)                                          \
+#define EE_CHECK(address, bytes, at)                                         \
     do {                                                                     \
-        if (__builtin_expect((address) + (size) > in->memory->size, 0))      \
+        if (__builtin_expect((address) + (bytes) > in->memory->size, 0))     \
             EE_TRAP(OOB_MEMORY, at);                                         \
     } while (0)
 #else

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The specification's own scripts, one test each, on the plain build; all again under sanitizers."""
+"""The specification's own scripts, one test each; all again under sanitizers and with explicit checks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engine.sanitized import run_sanitized
+from tests.engine.sanitized import run_sanitized, run_with_explicit_checks
 from tests.engine.spec import run_script
 from tests.engine.wast import complete_table_indices, missing_tools, spec_tests_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import subprocess
+    from collections.abc import Callable, Iterable
+
+    Runner = Callable[..., subprocess.CompletedProcess[str]]
 
 FOLDERS = ("core", "simd")
-SANITIZED_TIMEOUT_S = 900
+OTHER_BUILDS_TIMEOUT_S = 900
 
 
 def _scripts() -> list[Path]:
@@ -66,12 +69,15 @@ def test_script(script: Path, record_property: Any) -> None:
 
 @needs_scripts
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_scripts_under_sanitizers(folder: str) -> None:
-    scripts = (str(path) for path in SCRIPTS if path.parent.name == folder)
-    done = run_sanitized("tests.engine.spec", *scripts, timeout_s=SANITIZED_TIMEOUT_S)
+@pytest.mark.parametrize("run", [run_sanitized, run_with_explicit_checks])
+def test_scripts_on_other_builds(run: Runner, folder: str) -> None:
+    scripts = [str(path) for path in SCRIPTS if path.parent.name == folder]
+    done = run("tests.engine.spec", *scripts, timeout_s=OTHER_BUILDS_TIMEOUT_S)
     assert done.returncode == 0, done.stderr[-4000:]
     problems: list[str] = []
-    for script, report in json.loads(done.stdout).items():
+    reports = json.loads(done.stdout)
+    assert len(reports) == len(scripts)
+    for script, report in reports.items():
         problems += _unexpected(script, [(line, text) for line, text in report["failures"]])
     assert not problems, "\n".join(problems[:20])
 
