@@ -218,9 +218,7 @@ def _report(device: Device, status: StatusAnswer, first_line_ms: dict[int, float
     say(f"measured on {record.kernel_title}:")
     say(f"    image          {record.image_bytes} bytes ({size(record.image_bytes)}), kernel and protection domains")
     say(f"    arena          {status.arena} bytes ({size(status.arena)}) for each of {len(status.slots)} slots")
-    say(
-        f"    boot           {record.ready_ms:.0f} ms from QEMU's start to ready for SMP ({status.boot_ms} ms in the guest)"
-    )
+    say(f"    boot           {record.ready_ms:.0f} ms from QEMU's start to ready ({status.boot_ms} ms of guest time)")
     say(f"    push           {alone.push_ms:.0f} ms for {module} over the serial port")
     say(f"    start          {alone.start_ms:.0f} ms from the start request to the first line of output")
     for version, time_ms in first_line_ms.items():
