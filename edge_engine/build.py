@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build the engine as a shared library for this machine, plain or with sanitizers.
 
-``python -m edge_engine.build [--sanitize] [--explicit-checks]`` prints the library's path. Beside it lies
-``edge_engine.cdef``: the C declarations that the Python binding reads, made from the headers by the preprocessor so that
-nothing is written twice.
+``python -m edge_engine.build [--sanitize] [--explicit-checks]`` prints the path of the library. Beside it lies
+``edge_engine.cdef``: the C declarations that the Python binding reads, made from the headers by the preprocessor so
+that nothing is written twice.
 
 The sanitizer build is compiled by the same compiler and linked by the system's gcc, whose run-time libraries it uses:
 the wheel's compiler has none for AddressSanitizer. Programs that load it need ``LD_PRELOAD`` (``sanitizer_preload``).

@@ -104,13 +104,17 @@ def _dependencies(path: Path) -> list[Path]:
     return [Path(name.replace("\0", " ")) for name in names.replace("\\ ", "\0").split()]
 
 
+def _identity(file: Path) -> str:
+    """Content of a file; size alone for the compiler's own headers, which come and go with its version."""
+    return str(file.stat().st_size) if "ziglang" in file.parts else _digest(file)
+
+
 def _stamp(arguments: Sequence[str], files: Iterable[Path]) -> str:
-    """Digest of a command, the compiler and its input files; system headers count by name and size only."""
+    """Digest of a command, the compiler and its input files."""
     total = hashlib.sha256("\0".join([_compiler_version(), *arguments]).encode())
     for file in files:
         try:
-            total.update(f"\0{file}\0".encode())
-            total.update(_digest(file).encode() if file.is_relative_to(ROOT) else str(file.stat().st_size).encode())
+            total.update(f"\0{file}\0{_identity(file)}".encode())
         except FileNotFoundError:
             total.update(b"missing")
     return total.hexdigest()
