@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KERNEL_TITLES", "kernel_title", "printable", "size", "table"]
 
-KERNEL_TITLES = {"stand-in": "stand-in kernel (a simulator, not seL4)", "sel4": "seL4"}
+KERNEL_TITLES = {
+    "stand-in": "stand-in kernel (a simulator, not seL4)",
+    "sel4": "seL4",
+    "simulator": "host simulator (not seL4)",
+}
 """What a device reports as its kernel, as people shall read it."""
 KIB = 1024
 MIB = 1024 * 1024

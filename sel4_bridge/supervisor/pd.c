@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "pl031.h"
+#include "sb_counter.h"
 #include "sb_engine_entry.h"
+#include "sb_mmio.h"
 #include "sb_ring.h"
 #include "smp.h"
 
@@ -27,9 +29,17 @@ uintptr_t sb_system_vaddr;
 SB_EACH_SLOT(SB_X)
 #undef SB_X
 
-/* Which kernel runs us: the stand-in's image builder writes SB_KERNEL_STAND_IN here, Microkit's tool knows nothing. */
-enum { SB_KERNEL_SEL4 = 0, SB_KERNEL_STAND_IN = 1 };
+/* Which kernel runs us: the stand-in's image builder and the simulator write here, Microkit's tool knows nothing. */
+enum { SB_KERNEL_SEL4 = 0, SB_KERNEL_STAND_IN = 1, SB_KERNEL_SIMULATOR = 2, SB_KERNELS };
 volatile uint32_t sb_kernel_kind __attribute__((section(".data"), used)) = SB_KERNEL_SEL4;
+
+static const struct {
+    const char *name, *text, *board;
+} kernels[SB_KERNELS] = {
+    [SB_KERNEL_SEL4] = {"sel4", "seL4", "qemu_virt_aarch64"},
+    [SB_KERNEL_STAND_IN] = {"stand-in", "stand-in kernel (a simulator, not seL4)", "qemu_virt_aarch64"},
+    [SB_KERNEL_SIMULATOR] = {"simulator", "host simulator (not seL4)", "simulator"},
+};
 
 static struct sb_supervisor supervisor;
 static struct sb_frame_decoder decoder;
@@ -37,20 +47,6 @@ static struct sb_ring_end rx; /* CONSUMER */
 static struct sb_ring_end tx; /* PRODUCER */
 static uint8_t answer_packet[SB_FRAME_PACKET_MAX];
 static uint8_t answer_lines[SB_FRAME_ENCODED_MAX];
-
-static uint64_t ticks(void)
-{
-    uint64_t value;
-    __asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(value)::"memory");
-    return value;
-}
-
-static uint64_t tick_hz(void)
-{
-    uint64_t value;
-    __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(value));
-    return value;
-}
 
 static void engine_stop(unsigned slot)
 {
@@ -141,13 +137,13 @@ static void serve(void)
 
 void init(void)
 {
-    bool stand_in = sb_kernel_kind == SB_KERNEL_STAND_IN;
+    uint32_t kind = sb_kernel_kind;
     const struct sb_platform platform = {
-        .kernel = stand_in ? "stand-in" : "sel4",
-        .kernel_text = stand_in ? "stand-in kernel (a simulator, not seL4)" : "seL4",
-        .board = "qemu_virt_aarch64",
-        .tick_hz = tick_hz(),
-        .ticks = ticks,
+        .kernel = kernels[kind].name,
+        .kernel_text = kernels[kind].text,
+        .board = kernels[kind].board,
+        .tick_hz = sb_counter_hz(),
+        .ticks = sb_counter_ticks,
         .engine_stop = engine_stop,
         .engine_restart = engine_restart,
         .wasi_notify = wasi_notify,
@@ -162,7 +158,7 @@ void init(void)
     rx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_rx_vaddr, .index = 0};
     tx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_tx_vaddr, .index = 0};
     sb_supervisor_init(&supervisor, &platform, (struct sb_system *)sb_system_vaddr, regions,
-                       ((const struct pl031 *)sb_rtc_vaddr)->dr);
+                       sb_mmio_read32(&((const struct pl031 *)sb_rtc_vaddr)->dr));
     send_banner();
     serve();
 }

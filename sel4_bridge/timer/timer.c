@@ -6,12 +6,12 @@
  * replaced. At the deadline, or at once if it has passed, the client is notified and the deadline forgotten. One
  * deadline per channel. Any other message is answered with SB_TIMER_BAD_MESSAGE and changes nothing.
  *
- * Does NOT: keep wall-clock time or periods. Source: Arm Architecture Reference Manual for A-profile, chapter "The
- * Generic Timer" (CNTP_CVAL_EL0, CNTP_CTL_EL0: bit 0 ENABLE, bit 1 IMASK).
+ * Does NOT: keep wall-clock time or periods. Source: sb_counter.h.
  */
 #include <microkit.h>
 #include <stdint.h>
 
+#include "sb_counter.h"
 #include "sb_layout.h"
 
 enum { CHANNELS = 62 }; /* MICROKIT_MAX_CHANNELS */
@@ -19,31 +19,13 @@ enum { CHANNELS = 62 }; /* MICROKIT_MAX_CHANNELS */
 #define SB_TIMER_OK 0u
 #define SB_TIMER_BAD_MESSAGE 1u
 
-#define CNTP_CTL_ENABLE 1u
-
 static uint64_t deadlines[CHANNELS]; /* absolute ticks, 0: none */
-
-static uint64_t now(void)
-{
-    uint64_t ticks;
-    __asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(ticks)::"memory");
-    return ticks;
-}
-
-static void arm(uint64_t ticks)
-{
-    uint64_t control = ticks == 0 ? 0 : CNTP_CTL_ENABLE;
-    if (ticks != 0) {
-        __asm__ volatile("msr cntp_cval_el0, %0" ::"r"(ticks));
-    }
-    __asm__ volatile("msr cntp_ctl_el0, %0\n\tisb" ::"r"(control) : "memory");
-}
 
 /* Notify who is due, set the hardware to the earliest deadline left. */
 static void serve(void)
 {
     uint64_t earliest = 0;
-    uint64_t ticks = now();
+    uint64_t ticks = sb_counter_ticks();
     for (microkit_channel ch = 0; ch < CHANNELS; ch++) {
         if (deadlines[ch] == 0) {
             continue;
@@ -55,12 +37,12 @@ static void serve(void)
             earliest = deadlines[ch];
         }
     }
-    arm(earliest);
+    sb_counter_deadline(earliest);
 }
 
 void init(void)
 {
-    arm(0);
+    sb_counter_deadline(0);
 }
 
 void notified(microkit_channel ch)

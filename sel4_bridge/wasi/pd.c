@@ -6,7 +6,7 @@
  * Nothing here blocks: a call that waits is answered SB_PENDING, and the engine is notified when it should ask again,
  * at its timer's end or when the supervisor has read from a full log. Output notifies the supervisor.
  *
- * Does NOT: start or stop engines. Time is CNTPCT (Arm Architecture Reference Manual, "The Generic Timer").
+ * Does NOT: start or stop engines. Time is CNTPCT (sb_counter.h).
  */
 #include <microkit.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 
 #include "output.h"
 #include "random.h"
+#include "sb_counter.h"
 #include "sb_system.h"
 #include "slot.h"
 
@@ -37,13 +38,6 @@ static uint32_t seed_generation; /* of the seed last mixed in */
 static uint64_t armed_ns = UINT64_MAX;
 static uint64_t frequency_hz;
 
-static uint64_t ticks(void)
-{
-    uint64_t now;
-    __asm__ volatile("isb\n\tmrs %0, cntpct_el0" : "=r"(now)::"memory");
-    return now;
-}
-
 static uint64_t ticks_to_ns(uint64_t count)
 {
     return count / frequency_hz * NS_PER_S + count % frequency_hz * NS_PER_S / frequency_hz;
@@ -58,7 +52,7 @@ static uint64_t ns_to_ticks(uint64_t ns)
 static uint64_t monotonic_ns(void *context)
 {
     (void)context;
-    return ticks_to_ns(ticks());
+    return ticks_to_ns(sb_counter_ticks());
 }
 
 static uint64_t realtime_ns(void *context)
@@ -146,10 +140,10 @@ static struct sb_wasi_host host = {
 
 void init(void)
 {
-    __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(frequency_hz));
+    frequency_hz = sb_counter_hz();
     host.resolution_ns = (NS_PER_S + frequency_hz - 1) / frequency_hz; /* one tick */
     uint8_t boot_seed[32] = {0};
-    uint64_t now = ticks();
+    uint64_t now = sb_counter_ticks();
     __builtin_memcpy(boot_seed, &now, sizeof now); /* predictable; the agent's seed is what counts */
     sb_random_seed(&random_state, boot_seed);
 #define SB_X(s)                                                                                                   \
