@@ -140,7 +140,9 @@ def show(results: Results, content: dict[str, Any], console: Console) -> None:
                 console.print(f"{what} of {module['what']} ({module['bytes']:,} bytes), µs: {times}")
     if "code_size" in section:
         size = section["code_size"]
-        console.print(f"engine on {size['target']}: {size['code_bytes'] / 1024:.1f} KiB of text and read-only data")
+        groups = ", ".join(f"{group} {value / 1024:.1f}" for group, value in size["groups"].items())
+        without = f"{size['code_without_simd_bytes'] / 1024:.1f} without SIMD"
+        console.print(f"engine on {size['target']}, KiB: {size['code_bytes'] / 1024:.1f}, {without} ({groups})")
     if "arena" in section:
         name, usage = max(section["arena"].items(), key=lambda item: item[1].get("bookkeeping", 0))
         parts = ", ".join(f"{key} {value:,}" for key, value in usage.items())

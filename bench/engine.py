@@ -70,9 +70,9 @@ def _build(name: str, place: Place, engine: Sequence[Path], flags: Sequence[str]
     return link([*runner, *engine, *extra], folder / f"runner-{name}", place.target, place.link_flags)
 
 
-def build_wasel(place: Place) -> Path:
-    """Build wasel's engine from the tree."""
-    engine = compile_objects(ENGINE_SOURCES, BUILD / place.name / "engine", place.target, ENGINE_FLAGS)
+def build_wasel(place: Place, sources: Sequence[Path] = ENGINE_SOURCES, flags: Sequence[str] = ENGINE_FLAGS) -> Path:
+    """Build wasel's engine from the tree, or a variant of it from other sources."""
+    engine = compile_objects(sources, BUILD / place.name / "engine", place.target, flags)
     return _build("wasel", place, engine, [f"-I{ENGINE_INCLUDE}"])
 
 

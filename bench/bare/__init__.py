@@ -16,8 +16,9 @@ from edge_engine.zig import ROOT, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-__all__ = ["BARE", "BARE_PEERS", "QEMU", "bare_command"]
+__all__ = ["BARE", "BARE_PEERS", "QEMU", "bare_command", "qemu_command"]
 
 QEMU = "qemu-system-aarch64"
 FOLDER = ROOT / "bench" / "bare"
@@ -49,18 +50,21 @@ BARE_PEERS = (
 )
 
 
-def bare_command(peer: Peer, *, count_instructions: bool = False) -> Sequence[str]:
-    """Argument list that runs this peer's worker in QEMU, after building it.
+def qemu_command(runner: Path, options: Sequence[str] = (), *, count_instructions: bool = False) -> Sequence[str]:
+    """Argument list that runs a runner built for BARE in QEMU.
 
     With ``count_instructions`` the timer advances by one nanosecond for each instruction executed, so that the times
-    answered are instruction counts. The console is QEMU's own stdin and stdout: with a chardev, reads would
-    not wait.
+    answered are instruction counts. The console is QEMU's own stdin and stdout: with a chardev, reads would not wait.
     """
-    runner = build_runner(peer.runner, BARE)
-    options = "".join(f",arg={option}" for option in (runner.name, *peer.options))
+    words = "".join(f",arg={option}" for option in (runner.name, *options))
     return (
         *(QEMU, "-machine", "virt", "-cpu", "cortex-a53", "-m", "512M", "-display", "none", "-nodefaults"),
-        *("-semihosting-config", f"enable=on,target=native{options}"),
+        *("-semihosting-config", f"enable=on,target=native{words}"),
         *(("-icount", "shift=0,sleep=off") if count_instructions else ()),
         *("-kernel", str(runner)),
     )
+
+
+def bare_command(peer: Peer, *, count_instructions: bool = False) -> Sequence[str]:
+    """Argument list that runs this peer's worker, after building it."""
+    return qemu_command(build_runner(peer.runner, BARE), peer.options, count_instructions=count_instructions)

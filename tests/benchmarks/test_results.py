@@ -13,7 +13,7 @@ from bench.kernels import SOURCES
 from bench.measure import KernelTimes
 from bench.plot import draw
 from bench.report import Comparison, Results, table, write_json
-from bench.sizes import section_sizes
+from bench.sizes import function_sizes, section_sizes
 from edge_engine.zig import DEVICE, ROOT, compile_objects
 
 PEERS = {"c": 1.0, "wasel": 5.0, "wasel-fuel": 5.5, "wasm3": 10.0, "wasmtime": 1.25}
@@ -93,6 +93,7 @@ def test_sections_of_an_object_file(tmp_path):
     assert sizes["data"] == 40
     assert sizes["bss"] == 60
     assert 0 < sizes["text"] <= 16
+    assert function_sizes(compiled) == {"f": sizes["text"]}
 
 
 def test_not_an_object_file():
