@@ -7,27 +7,18 @@
  * (hardware flow control, or QEMU's chardev) and nothing is dropped here; an overrun of the FIFO itself is the line's.
  * The supervisor is woken at the ends of lines, not for each byte.
  *
- * Does NOT: set the baud rate (the firmware's or QEMU's stays), interpret bytes otherwise.
+ * Does NOT: set the baud rate (the firmware's or QEMU's stays), interpret bytes otherwise, or wait in a loop.
  * Source: pl011.h.
  */
 #include <microkit.h>
 #include <stdint.h>
 
 #include "pl011.h"
-#include "sb_counter.h"
 #include "sb_layout.h"
-#include "sb_mmio.h"
 #include "sb_ring.h"
 
 /* One interrupt writes at most this many bytes, so that a UART that never fills its FIFO can't keep the CPU. */
 #define TX_BURST 1024u /* bytes */
-
-/*
- * QEMU's PL011 (seen with 7.2) interrupts at the first byte whatever IFLS says. Waiting this long before the FIFO is
- * emptied makes one interrupt out of several: with a busy engine beside it, uploads were measured five times slower
- * without. On hardware, where the FIFO is half full by then, it is a fifth of a byte's time at 115,200 baud.
- */
-#define SETTLE_US 20u
 
 /* The supervisor can do nothing with part of a line: it is woken by the line's end, or when the ring runs full. */
 #define LINE_END '\n'
@@ -42,7 +33,6 @@ uintptr_t sb_uart_tx_vaddr;
 static struct sb_ring_end rx; /* PRODUCER */
 static struct sb_ring_end tx; /* CONSUMER */
 static uint32_t unmasked;     /* copy of IMSC */
-static uint64_t settle_ticks; /* SETTLE_US of the generic timer */
 
 static struct pl011 *regs(void)
 {
@@ -54,15 +44,7 @@ static void mask(uint32_t on, uint32_t off)
     uint32_t wanted = (unmasked & ~off) | on;
     if (wanted != unmasked) {
         unmasked = wanted;
-        sb_mmio_write32(&regs()->imsc, wanted);
-    }
-}
-
-/* Let a few more bytes arrive. Bounded by SETTLE_US. */
-static void settle(void)
-{
-    uint64_t start = sb_counter_ticks();
-    while (sb_counter_ticks() - start < settle_ticks) {
+        regs()->imsc = wanted;
     }
 }
 
@@ -73,8 +55,8 @@ static void receive(void)
         uint32_t room = sb_ring_room(&rx);
         uint32_t count = 0;
         bool wake = room < WAKE_ROOM;
-        while (count < room && (sb_mmio_read32(&regs()->fr) & PL011_FR_RXFE) == 0) {
-            uint8_t byte = (uint8_t)sb_mmio_read32(&regs()->dr);
+        while (count < room && (regs()->fr & PL011_FR_RXFE) == 0) {
+            uint8_t byte = (uint8_t)regs()->dr;
             *sb_ring_at(&rx, count) = byte;
             wake |= byte == LINE_END;
             count++;
@@ -103,8 +85,8 @@ static void transmit(void)
     for (;;) {
         uint32_t used = sb_ring_used(&tx);
         uint32_t count = 0;
-        while (count < used && sent + count < TX_BURST && (sb_mmio_read32(&regs()->fr) & PL011_FR_TXFF) == 0) {
-            sb_mmio_write32(&regs()->dr, *sb_ring_at(&tx, count));
+        while (count < used && sent + count < TX_BURST && (regs()->fr & PL011_FR_TXFF) == 0) {
+            regs()->dr = *sb_ring_at(&tx, count);
             count++;
         }
         sent += count;
@@ -124,16 +106,15 @@ static void transmit(void)
 
 void init(void)
 {
-    settle_ticks = sb_counter_hz() / 1000000u * SETTLE_US;
     rx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_rx_vaddr, .index = 0};
     tx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_tx_vaddr, .index = 0};
 
-    sb_mmio_write32(&regs()->imsc, 0);
-    sb_mmio_write32(&regs()->cr, 0); /* 3.3.7: the line control is written with the UART off */
-    sb_mmio_write32(&regs()->lcr_h, PL011_LCR_H_FEN | PL011_LCR_H_WLEN_8);
-    sb_mmio_write32(&regs()->ifls, PL011_IFLS_RX_1_2 | PL011_IFLS_TX_1_8);
-    sb_mmio_write32(&regs()->icr, PL011_INT_ERRORS | PL011_INT_TX);
-    sb_mmio_write32(&regs()->cr, PL011_CR_UARTEN | PL011_CR_TXE | PL011_CR_RXE);
+    regs()->imsc = 0;
+    regs()->cr = 0; /* 3.3.7: the line control is written with the UART off */
+    regs()->lcr_h = PL011_LCR_H_FEN | PL011_LCR_H_WLEN_8;
+    regs()->ifls = PL011_IFLS_RX_1_2 | PL011_IFLS_TX_1_8;
+    regs()->icr = PL011_INT_ERRORS | PL011_INT_TX;
+    regs()->cr = PL011_CR_UARTEN | PL011_CR_TXE | PL011_CR_RXE;
     receive();
     transmit();
 }
@@ -141,13 +122,12 @@ void init(void)
 void notified(microkit_channel ch)
 {
     if (ch == SB_CH_UART_IRQ) {
-        sb_mmio_write32(&regs()->icr, PL011_INT_ERRORS);
-        if (sb_mmio_read32(&regs()->mis) & (PL011_INT_RX | PL011_INT_RT)) {
-            settle();
+        regs()->icr = PL011_INT_ERRORS;
+        if (regs()->mis & (PL011_INT_RX | PL011_INT_RT)) {
             receive();
         }
         if (unmasked & PL011_INT_TX) {
-            sb_mmio_write32(&regs()->icr, PL011_INT_TX); /* before filling: the next edge counts again */
+            regs()->icr = PL011_INT_TX; /* before filling: the next edge counts again */
             transmit();
         }
         microkit_deferred_irq_ack(ch);
