@@ -209,6 +209,18 @@ static void note_simd(struct ee_module *m)
             m->simd_offset = n < m->imported_globals ? 0 : m->globals[n].init.begin;
 }
 
+/*
+ * Bodies are read and checked in one go, so a fault of types may have been found before a fault of form further on. The
+ * format comes first (core spec, chapter 5): such a module is malformed, and that is what *error says.
+ */
+static bool is_malformed(struct ee_validator *v)
+{
+    for (uint32_t n = v->module->imported_functions; n < v->module->function_count; n++)
+        if (ee_read_function(v, n) == EE_MALFORMED)
+            return true;
+    return false;
+}
+
 enum ee_status ee_validate(struct ee_module *module, struct ee_arena *arena, struct ee_error *error)
 {
     size_t mark = ee_arena_mark(arena);
@@ -218,6 +230,8 @@ enum ee_status ee_validate(struct ee_module *module, struct ee_arena *arena, str
         return ee_fail_memory(error, arena, "the set of declared functions");
     note_simd(module);
     enum ee_status status = check_all(&v);
+    if (status == EE_INVALID && is_malformed(&v))
+        status = EE_MALFORMED;
     ee_arena_release(arena, mark);
     return status;
 }

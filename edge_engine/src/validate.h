@@ -55,6 +55,8 @@ enum ee_status ee_validate_constant(struct ee_validator *v, const struct ee_rang
 /* count constant expressions in a row, all of one type. */
 enum ee_status ee_validate_constants(struct ee_validator *v, const struct ee_range *range, uint32_t count, uint8_t type);
 enum ee_status ee_validate_function(struct ee_validator *v, uint32_t function);
+/* Only reads a body. EE_MALFORMED: *v->error says why; else it is unchanged and the status has no meaning. */
+enum ee_status ee_read_function(struct ee_validator *v, uint32_t function);
 
 /* Errors: the place is the current instruction. */
 enum ee_status ee_invalid(struct ee_validator *v, const char *text);

@@ -474,3 +474,28 @@ enum ee_status ee_validate_function(struct ee_validator *v, uint32_t function)
     ee_arena_release(v->arena, mark);
     return EE_OK;
 }
+
+enum ee_status ee_read_function(struct ee_validator *v, uint32_t function)
+{
+    const struct ee_function *f = &v->module->functions[function];
+    uint32_t left = EE_LOCALS_BEGIN;
+    uint64_t depth = 1;
+    struct ee_local_run run;
+    v->function = function;
+    v->i.unsupported = false;
+    v->r = (struct ee_reader){.p = ee_at(v->module, f->body.begin), .end = ee_at(v->module, f->body.end)};
+    while (ee_read_local_run(&v->r, &left, &run))
+        continue;
+    if (v->r.problem != NULL)
+        return ee_invalid_bytes(v);
+    while (depth != 0) {
+        if (!ee_read_instruction(&v->r, &v->i))
+            return v->i.unsupported ? EE_UNSUPPORTED : ee_invalid_bytes(v);
+        if (ee_op_info[v->i.op].immediate == EE_IMM_BLOCK)
+            depth++;
+        else if (v->i.op == EE_OP_END)
+            depth--;
+    }
+    v->r.problem = "section size mismatch: bytes left behind the function's end";
+    return v->r.p != v->r.end ? ee_invalid_bytes(v) : EE_OK;
+}

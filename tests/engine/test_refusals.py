@@ -100,6 +100,12 @@ def test_invalid_bodies_name_function_place_and_types(name: str) -> None:
     assert refusal.value.offset == len(with_body("")) + at
 
 
+def test_a_fault_of_form_is_told_before_an_earlier_fault_of_types() -> None:
+    with pytest.raises(MalformedModule, match="illegal opcode") as refusal:
+        Module(with_body("6a ff 0b"))
+    assert refusal.value.offset == len(with_body("")) + 1
+
+
 UNSUPPORTED = {
     "a component": b"\0asm\x0d\0\1\0",
     "threads": PREAMBLE + section(5, b"\1\3\1\1"),
