@@ -15,6 +15,7 @@
 
 #include "pl011.h"
 #include "sb_layout.h"
+#include "sb_mmio.h"
 #include "sb_ring.h"
 
 /* One interrupt writes at most this many bytes, so that a UART that never fills its FIFO can't keep the CPU. */
@@ -44,7 +45,7 @@ static void mask(uint32_t on, uint32_t off)
     uint32_t wanted = (unmasked & ~off) | on;
     if (wanted != unmasked) {
         unmasked = wanted;
-        regs()->imsc = wanted;
+        sb_mmio_write32(&regs()->imsc, wanted);
     }
 }
 
@@ -55,8 +56,8 @@ static void receive(void)
         uint32_t room = sb_ring_room(&rx);
         uint32_t count = 0;
         bool wake = room < WAKE_ROOM;
-        while (count < room && (regs()->fr & PL011_FR_RXFE) == 0) {
-            uint8_t byte = (uint8_t)regs()->dr;
+        while (count < room && (sb_mmio_read32(&regs()->fr) & PL011_FR_RXFE) == 0) {
+            uint8_t byte = (uint8_t)sb_mmio_read32(&regs()->dr);
             *sb_ring_at(&rx, count) = byte;
             wake |= byte == LINE_END;
             count++;
@@ -85,8 +86,8 @@ static void transmit(void)
     for (;;) {
         uint32_t used = sb_ring_used(&tx);
         uint32_t count = 0;
-        while (count < used && sent + count < TX_BURST && (regs()->fr & PL011_FR_TXFF) == 0) {
-            regs()->dr = *sb_ring_at(&tx, count);
+        while (count < used && sent + count < TX_BURST && (sb_mmio_read32(&regs()->fr) & PL011_FR_TXFF) == 0) {
+            sb_mmio_write32(&regs()->dr, *sb_ring_at(&tx, count));
             count++;
         }
         sent += count;
@@ -109,12 +110,12 @@ void init(void)
     rx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_rx_vaddr, .index = 0};
     tx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_tx_vaddr, .index = 0};
 
-    regs()->imsc = 0;
-    regs()->cr = 0; /* 3.3.7: the line control is written with the UART off */
-    regs()->lcr_h = PL011_LCR_H_FEN | PL011_LCR_H_WLEN_8;
-    regs()->ifls = PL011_IFLS_RX_1_2 | PL011_IFLS_TX_1_8;
-    regs()->icr = PL011_INT_ERRORS | PL011_INT_TX;
-    regs()->cr = PL011_CR_UARTEN | PL011_CR_TXE | PL011_CR_RXE;
+    sb_mmio_write32(&regs()->imsc, 0);
+    sb_mmio_write32(&regs()->cr, 0); /* 3.3.7: the line control is written with the UART off */
+    sb_mmio_write32(&regs()->lcr_h, PL011_LCR_H_FEN | PL011_LCR_H_WLEN_8);
+    sb_mmio_write32(&regs()->ifls, PL011_IFLS_RX_1_2 | PL011_IFLS_TX_1_8);
+    sb_mmio_write32(&regs()->icr, PL011_INT_ERRORS | PL011_INT_TX);
+    sb_mmio_write32(&regs()->cr, PL011_CR_UARTEN | PL011_CR_TXE | PL011_CR_RXE);
     receive();
     transmit();
 }
@@ -122,12 +123,12 @@ void init(void)
 void notified(microkit_channel ch)
 {
     if (ch == SB_CH_UART_IRQ) {
-        regs()->icr = PL011_INT_ERRORS;
-        if (regs()->mis & (PL011_INT_RX | PL011_INT_RT)) {
+        sb_mmio_write32(&regs()->icr, PL011_INT_ERRORS);
+        if (sb_mmio_read32(&regs()->mis) & (PL011_INT_RX | PL011_INT_RT)) {
             receive();
         }
         if (unmasked & PL011_INT_TX) {
-            regs()->icr = PL011_INT_TX; /* before filling: the next edge counts again */
+            sb_mmio_write32(&regs()->icr, PL011_INT_TX); /* before filling: the next edge counts again */
             transmit();
         }
         microkit_deferred_irq_ack(ch);
