@@ -19,7 +19,7 @@ import math
 import subprocess
 import sys
 from array import array
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,7 @@ Run = tuple[int, ...]
 
 
 def build_listing() -> Path:
-    """The program that lists operations, built with plain handlers."""
+    """Build the program that lists operations, with plain handlers."""
     folder = BUILD / "generated"
     sources = [*sorted((ENGINE_INCLUDE.parent / "src").glob("*.c")), *generated_sources(folder, plain=True)]
     flags = [f"-I{folder}", *ENGINE_FLAGS]
@@ -75,7 +75,11 @@ class Corpus:
 def list_runs(modules: list[Path], loop_factor: float) -> Corpus:
     """Weight of every sequence that occurs; operations that end a sequence are its last."""
     output = subprocess.run(
-        [str(build_listing()), *map(str, modules)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600
+        [str(build_listing()), *map(str, modules)],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=600,
     ).stdout
     numbers = array("H", output)
     corpus = Corpus()
@@ -164,9 +168,9 @@ class _Merger:
         return self.parts[number]
 
 
-def _uses(runs: dict[Run, float], chosen: set[Run], longest: int) -> tuple[Counter[Run], float]:
+def _uses(runs: dict[Run, float], chosen: set[Run], longest: int) -> tuple[dict[Run, float], float]:
     """Weight of each chosen sequence's uses under longest match, and the weight of all dispatches."""
-    uses: Counter[Run] = Counter()
+    uses: dict[Run, float] = defaultdict(float)
     dispatches = 0.0
     for run, weight in runs.items():
         at = 0
@@ -188,7 +192,7 @@ def choose(corpus: Corpus, ends: set[int], count: int, longest: int, least_modul
     runs = corpus.weights
     chosen: set[Run] = set()
     before = sum(len(run) * weight for run, weight in runs.items())
-    uses: Counter[Run] = Counter()
+    uses: dict[Run, float] = defaultdict(float)
     after = before
     for _ in range(ROUNDS):
         while len(chosen) < count + count // 8:
@@ -218,7 +222,7 @@ def main() -> None:
     ends = {number for number, operation in enumerate(operations) if operation.ends}
     corpus = list_runs(options.modules, options.loop_factor)
     chosen, share = choose(corpus, ends, options.count, options.longest, options.least_modules)
-    lines = ["# Sequences of operations (operations.py) that get a handler of their own, one a line, most useful first."]
+    lines = ["# Sequences of operations (operations.py) with a handler of their own, one a line, most useful first."]
     lines.append("# Chosen by edge_engine/superinstructions.py; do not edit by hand.")
     lines += [" ".join(names[number] for number in run) for run in chosen]
     options.output.write_text("\n".join(lines) + "\n")
