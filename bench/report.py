@@ -27,9 +27,10 @@ from edge_engine.zig import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BASES", "TIERS", "Comparison", "Results", "Tier", "machine", "table", "write_json"]
+__all__ = ["BASES", "TIERS", "Comparison", "Results", "Tier", "machine", "table", "update_json", "write_json"]
 
 SCHEMA_VERSION = 1
+FOREIGN_SECTIONS = ("ipc", "device")  # measured by other tools, on a device; a run of this one keeps them
 BASES = {"native": "c", "wasm3": "wasm3", "wasmtime": "wasmtime"}  # name in results.json: peer
 
 
@@ -160,11 +161,20 @@ class Results:
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write atomically; sections of an older file that this run did not measure are not kept."""
+    """Write atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(content, indent=2) + "\n")
     temporary.replace(path)
+
+
+def update_json(content: dict[str, Any], path: Path) -> None:
+    """Write these sections and keep those of FOREIGN_SECTIONS that are in the file and not among them."""
+    try:
+        old = json.loads(path.read_text())
+    except FileNotFoundError:
+        old = {}
+    write_json(content | {name: old[name] for name in FOREIGN_SECTIONS if name in old and name not in content}, path)
 
 
 def table(comparison: Comparison) -> Sequence[Sequence[str]]:

@@ -3,7 +3,8 @@
 
 The large one is the hello.wasm of second-state/wasmedge-seL4 (1.4 MB of Rust, 96 % of it debug information) when
 ``WASEL_BENCH_HELLO`` names the file; without it, a module of the same shape made here: a C hello with wasi-libc's
-printf, filled up with custom sections.
+printf, filled up with custom sections. ``WASEL_BENCH_NBODY`` may name nbody-c.wasm of the same project:
+its arena is told.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
     from bench.peers import Client
 
-__all__ = ["HELLO_VARIABLE", "large_module", "measure_startup"]
+__all__ = ["HELLO_VARIABLE", "NBODY_VARIABLE", "large_module", "large_programs", "measure_startup"]
 
 HELLO_VARIABLE = "WASEL_BENCH_HELLO"
+NBODY_VARIABLE = "WASEL_BENCH_NBODY"
 SMALL_KERNEL = "sha256"  # 2 kB of wasm
 LARGE_BYTES = 1_444_743  # of the file this stands in for
 SMALL_STARTS, LARGE_STARTS = 200, 15
@@ -58,6 +60,15 @@ def large_module() -> tuple[Path, str]:
     padded = BUILD / "startup" / "hello-large.wasm"
     padded.write_bytes(data + _custom_section(".debug_info", LARGE_BYTES - len(data)))
     return padded, f"C hello, {len(data) // 1000} kB of {LARGE_BYTES // 1000} are not debug sections"
+
+
+def large_programs() -> list[tuple[str, Path]]:
+    """Return programs whose use of the arena is told, with names: the large module, and NBODY_VARIABLE's."""
+    programs = [("hello", large_module()[0])]
+    given = os.environ.get(NBODY_VARIABLE)
+    if given:
+        programs.append(("nbody-c", Path(given).resolve()))
+    return programs
 
 
 async def measure_startup(clients: Sequence[Client]) -> dict[str, dict[str, object]]:

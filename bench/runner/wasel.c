@@ -2,7 +2,7 @@
 /*
  * wasel's engine for the bench. options: --fuel (metered), --arena BYTES (of each module).
  *
- * WASI imports are answered as bench/worker.py does for the other peers, any other import is refused. No kernel traps,
+ * WASI imports are answered as bench/worker.py does for the other peers, or with ENOSYS; any other import is refused. No kernel traps,
  * so a fault is not turned into a wasm trap here. With BENCH_BARE the guard is left out for the same reason: the bare
  * machine's memory is one block.
  */
@@ -17,6 +17,7 @@
 #include "engine.h"
 
 #define DEFAULT_ARENA (4u * 1024 * 1024)
+#define ERRNO_NOSYS ((uintptr_t)52)
 #define FUEL (UINT64_C(1) << 62)
 
 struct bench_module {
@@ -142,7 +143,9 @@ static bool resolve(void *context, const struct ee_import_request *request, stru
             import->context = (void *)calls[i].error;
             return true;
         }
-    return false;
+    import->function = wasi_constant;
+    import->context = (void *)ERRNO_NOSYS;
+    return request->result_count == 1;
 }
 
 bool bench_load(struct bench_module *module, const char *path, const uint8_t *bytes, size_t size, char *error) {

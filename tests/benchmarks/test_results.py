@@ -12,7 +12,7 @@ from bench import BenchError
 from bench.kernels import SOURCES
 from bench.measure import KernelTimes
 from bench.plot import draw
-from bench.report import Comparison, Results, table, write_json
+from bench.report import Comparison, Results, table, update_json, write_json
 from bench.sizes import function_sizes, section_sizes
 from edge_engine.zig import DEVICE, ROOT, compile_objects
 
@@ -66,6 +66,15 @@ def test_written_atomically_and_read_back(tmp_path):
     write_json(content, tmp_path / "deep" / "results.json")
     assert json.loads((tmp_path / "deep" / "results.json").read_text()) == content
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["results.json"]
+
+
+def test_sections_of_other_tools_are_kept(tmp_path):
+    path = tmp_path / "results.json"
+    update_json(_results().as_dict() | {"ipc": {"wasi_call_us": 38}, "stale": 1}, path)
+    update_json(_results().as_dict(), path)
+    content = json.loads(path.read_text())
+    assert content["ipc"] == {"wasi_call_us": 38}
+    assert "stale" not in content
 
 
 def test_table_has_a_row_for_each_kernel_and_the_means():
