@@ -155,13 +155,19 @@ class Device:
         names = ("generation", "command", "offset", "size", "stack", "fuel", "metered", "label", "pc", "address")
         return dict(zip(names, struct.unpack_from("<IIQQQQIIQQ", page), strict=True))
 
-    def launch(self, slot: int = 0) -> tuple[int, list[bytes], list[bytes], int]:
-        """Generation, arguments, environment, lossless, as the wasi domain reads them."""
+    def launch(self, slot: int = 0) -> dict[str, Any]:
+        """What the wasi domain reads: generation, lossless and the strings."""
         page = self.command("a", bytes([slot]))
-        generation, argc, envc, size, lossless = struct.unpack_from("<IIIII", page)
-        strings = page[20 : 20 + size].split(b"\0")[:-1] if size else []
-        assert len(strings) == argc + envc
-        return generation, strings[:argc], strings[argc:], lossless
+        generation, argc, envc, size, lossless, grantc = struct.unpack_from("<6I", page)
+        strings = page[24 : 24 + size].split(b"\0")[:-1] if size else []
+        assert len(strings) == argc + envc + grantc
+        return {
+            "generation": generation,
+            "args": strings[:argc],
+            "env": strings[argc : argc + envc],
+            "grants": strings[argc + envc :],
+            "lossless": lossless,
+        }
 
     def engine_says(
         self, state: int, *, slot: int = 0, generation: int | None = None, exit_code: int = 0,

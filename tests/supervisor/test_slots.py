@@ -145,11 +145,20 @@ def test_start_fills_the_pages(device: Device) -> None:
     assert start(device) == {"err": {"group": 64, "rc": 4}}
     device.upload(ONE)
     assert device.slot()["state"] == "empty"
-    assert start(device, args=["prog", "", "\u00e4"], env=["A=1"], fuel=99, lossless=True) == {"starts": 1}
+    grants = ["dir=/data:ro", "files=3"]
+    assert start(device, args=["prog", "", "\u00e4"], env=["A=1"], fuel=99, lossless=True, grants=grants) == {
+        "starts": 1
+    }
     assert device.events() == ["stop 0", "restart 0"]
     control = device.control()
     assert (control["generation"], control["command"], control["fuel"], control["metered"]) == (1, COMMAND_RUN, 99, 1)
-    assert device.launch() == (1, [b"prog", b"", "\u00e4".encode()], [b"A=1"], 1)
+    assert device.launch() == {
+        "generation": 1,
+        "args": [b"prog", b"", "\u00e4".encode()],
+        "env": [b"A=1"],
+        "grants": [b"dir=/data:ro", b"files=3"],
+        "lossless": 1,
+    }
     assert module(device) == ONE
     assert device.slot()["state"] == "running"
     assert start(device) == {"err": {"group": 64, "rc": 5}}
@@ -159,7 +168,7 @@ def test_start_fills_the_pages(device: Device) -> None:
 def test_start_without_options(device: Device) -> None:
     device.upload(ONE)
     assert start(device) == {"starts": 1}
-    assert device.launch() == (1, [], [], 0)
+    assert device.launch() == {"generation": 1, "args": [], "env": [], "grants": [], "lossless": 0}
     assert device.control()["metered"] == 0
 
 
@@ -172,6 +181,8 @@ def test_start_without_options(device: Device) -> None:
         ({"args": "text"}, 2),
         ({"args": ["x"] * 257}, 6),
         ({"args": ["x"] * 200, "env": ["y"] * 57}, 6),
+        ({"args": ["x"] * 100, "env": ["y"] * 100, "grants": ["z"] * 57}, 6),
+        ({"grants": ["a\0b"]}, 2),
         ({"args": ["x" * 6000] * 1, "env": ["y" * 2000, "z"], "fuel": -1}, 2),
         ({"slot": 2}, 3),
         ({"slot": 2**32}, 3),
