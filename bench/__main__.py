@@ -63,15 +63,35 @@ async def start_clients(stack: AsyncExitStack, commands: Sequence[tuple[Peer, Se
     return [await stack.enter_async_context(Client(peer, command)) for peer, command in commands]
 
 
+def build_commands(
+    peers: Sequence[Peer], command: Callable[[Peer], Sequence[str]], left_out: dict[str, str]
+) -> list[tuple[Peer, Sequence[str]]]:
+    """Build the peers' runners; foreign ones whose sources can't be had are left out, and noted by name."""
+    commands = []
+    for peer in peers:
+        try:
+            commands.append((peer, command(peer)))
+        except BenchError as error:
+            left_out[peer.name] = str(error)
+    return commands
+
+
 async def compare_on_bare_machine(
-    kernels: Sequence[Built], progress: Callable[[str], None], *, count_instructions: bool, share: float
+    kernels: Sequence[Built],
+    progress: Callable[[str], None],
+    left_out: dict[str, str],
+    *,
+    count_instructions: bool,
+    share: float,
 ) -> Comparison:
     """Compare on aarch64 under QEMU; ``share`` is how much shorter than in a full run."""
     scale = share * (COUNT_SCALE if count_instructions else BARE_SCALE)
     async with AsyncExitStack() as stack:
         clock = Clock.WORKER if count_instructions else Clock.PROCESS  # counted by the emulated timer
         peers = [replace(peer, clock=clock) for peer in BARE_PEERS]
-        commands = [(peer, bare_command(peer, count_instructions=count_instructions)) for peer in peers]
+        commands = build_commands(
+            peers, lambda peer: bare_command(peer, count_instructions=count_instructions), left_out
+        )
         clients = await start_clients(stack, commands)
         versions = {client.peer.name: await client.version() for client in clients}
         rounds = COUNT_ROUNDS if count_instructions else BARE_ROUNDS
@@ -84,10 +104,14 @@ async def measure(options: argparse.Namespace, progress: Callable[[str], None]) 
     progress("building")
     kernels = build(select(options.kernel))
     peers = [peer for peer in PEERS if not options.peer or peer.name in options.peer]
-    commands = [(peer, (str(build_runner(peer.runner)), *peer.options) if peer.runner else ()) for peer in peers]
+    left_out: dict[str, str] = {}
+    commands = build_commands(
+        peers, lambda peer: (str(build_runner(peer.runner)), *peer.options) if peer.runner else (), left_out
+    )
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     scale = options.scale or (QUICK_SCALE if options.quick else 1.0)
-    results = Results(machine(), {"rounds": rounds, "scale": scale}, Comparison([], {}))
+    settings: dict[str, object] = {"rounds": rounds, "scale": scale, "left_out": left_out}
+    results = Results(machine(), settings, Comparison([], {}))
     if not options.only_aarch64:
         async with AsyncExitStack() as stack:
             clients = await start_clients(stack, commands)
@@ -109,7 +133,7 @@ async def measure(options: argparse.Namespace, progress: Callable[[str], None]) 
             raise BenchError(f"{QEMU} is not installed; --no-aarch64 leaves that part out")
         for name, count_instructions in (("aarch64_qemu", False), ("aarch64_instructions", True)):
             results.elsewhere[name] = await compare_on_bare_machine(
-                kernels, progress, count_instructions=count_instructions, share=options.scale or 1.0
+                kernels, progress, left_out, count_instructions=count_instructions, share=options.scale or 1.0
             )
     return results
 
@@ -133,26 +157,33 @@ def show(results: Results, content: dict[str, Any], console: Console) -> None:
     for name, comparison in results.elsewhere.items():
         what = "executed instructions" if comparison.unit != "ms" else "time"
         show_comparison(comparison, f"{name.replace('_', ' ')}: {what} ÷ native code", console)
-    section = content.get("interpreter", {})
-    if "fuel_cost" in section:
-        console.print(f"fuel: {section['fuel_cost']:.3f} times the time without it")
+    for name, reason in content["settings"]["left_out"].items():
+        console.print(f"left out: {name}: {reason}")
     for module in content["startup"].values():
         for measure, what in (("start_us", "load and start"), ("first_result_us", "load, start and first result")):
             if measure in module:
                 times = ", ".join(f"{peer} {value:,.0f}" for peer, value in module[measure].items())
                 console.print(f"{what} of {module['what']} ({module['bytes']:,} bytes), µs: {times}")
+    if "interpreter" in content:
+        show_tier(content["interpreter"], content["kernels"], console)
+
+
+def show_tier(section: dict[str, Any], kernels: dict[str, Any], console: Console) -> None:
+    """Print what is known of one of our own tiers besides times."""
+    if "fuel_cost" in section:
+        console.print(f"fuel: {section['fuel_cost']:.3f} times the time without it")
     if "code_size" in section:
         size = section["code_size"]
         groups = ", ".join(f"{group} {value / 1024:.1f}" for group, value in size["groups"].items())
         without = f"{size['code_without_simd_bytes'] / 1024:.1f} without SIMD"
         console.print(f"engine on {size['target']}, KiB: {size['code_bytes'] / 1024:.1f}, {without} ({groups})")
-    if "arena" in section:
-        kernel = max(
-            (times.name for times in results.host.kernels), key=lambda name: section["arena"][name]["bookkeeping"]
-        )
-        for name in (kernel, *(name for name in section["arena"] if name not in content["kernels"])):
-            parts = ", ".join(f"{key} {value:,}" for key, value in section["arena"][name].items())
-            console.print(f"arena of {name}, bytes: {parts}")
+    arena = section.get("arena", {})
+    programs = [name for name in arena if name not in kernels]
+    if arena:
+        programs.append(max(kernels, key=lambda name: arena[name]["bookkeeping"]))
+    for name in programs:
+        parts = ", ".join(f"{key} {value:,}" for key, value in arena[name].items())
+        console.print(f"arena of {name}, bytes: {parts}")
 
 
 def main(argv: list[str]) -> int:

@@ -46,6 +46,11 @@ class Tier:
 TIERS = (Tier("interpreter", "wasel", "wasel-fuel"), Tier("native", "wasel-native", "wasel-native-fuel"))
 
 
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=10)
+    return done.stdout.strip()
+
+
 def machine() -> dict[str, object]:
     """Return what the numbers were taken on."""
     model = platform.processor() or platform.machine()
@@ -54,9 +59,7 @@ def machine() -> dict[str, object]:
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     except OSError:
         pass
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=10
-    ).stdout.strip()
+    commit = _git("rev-parse", "--short", "HEAD") + (" and changes" if _git("status", "-s", "edge_engine") else "")
     return {
         "architecture": platform.machine(),
         "cpu": model,

@@ -72,7 +72,15 @@ def from_sdist(sdist: Sdist) -> Iterator[Entry]:
     """Fetch a source archive of PyPI and compile its C files into one module."""
     folder = sdist_folder(sdist.name, sdist.version)
     sources = sorted(path for pattern in sdist.sources for path in folder.glob(pattern))
-    flags = ["-O2", "-g0", "-w", "-fno-sanitize=all", *(f"-I{folder / name}" for name in sdist.include), *sdist.flags]
+    flags = [
+        "-O2",
+        "-g0",
+        "-w",
+        "-fno-sanitize=all",
+        f"-ffile-prefix-map={folder}=.",
+        *(f"-I{folder / name}" for name in sdist.include),
+        *sdist.flags,
+    ]
     objects = compile_objects(sources, OBJECTS / sdist.name, WASI, flags)
     link_flags = ["-mexec-model=reactor", "-Wl,--no-entry", "-s", *(f"-Wl,--export={name}" for name in sdist.exports)]
     output = link(objects, CORPUS / f"{sdist.name}.wasm", WASI, link_flags)

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tarfile
 
 import pytest
 
+from bench import BenchError
 from bench.corpus import CorpusError
 from bench.corpus.__main__ import DRIVER_SOURCES, MANIFEST, differences
 from bench.corpus.origins import DRIVERS, PACKAGES, SDISTS
 from bench.corpus.wasm import code_size
+from bench.fetch import unpack
 from bench.kernels import KERNELS, build
 
 EMPTY = b"\0asm\x01\0\0\0"
@@ -44,6 +47,17 @@ def test_no_kernel_is_in_the_corpus():
 def test_a_missing_module_is_named():
     names = [module["file"] for module in _manifest()]
     assert differences([]) == [f"{name}: missing" for name in sorted(names)]
+
+
+def test_an_archive_that_is_not_the_pinned_one_is_not_unpacked(tmp_path):
+    archive = tmp_path / "a.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(MANIFEST, "inside")
+    with pytest.raises(BenchError, match=r"a\.tar\.gz"):
+        unpack(archive, "0" * 64)
+    assert not (tmp_path / "inside").exists()
+    unpack(archive, hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert (tmp_path / "inside").exists()
 
 
 def test_code_size():
