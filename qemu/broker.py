@@ -16,6 +16,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qemu.bound import bound
 from qemu.errors import MissingToolError, QemuError
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ async def _spawn(program: str, broker: Broker, folder: Path, log: Path) -> async
     )
     with log.open("wb") as output:
         return await asyncio.create_subprocess_exec(
-            program,
-            *("-c", str(configuration)),
+            *bound([program, "-c", str(configuration)]),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,

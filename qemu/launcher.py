@@ -34,6 +34,7 @@ from qemu.qmp import QMPClient, QMPError
 from agent.registry import check_name, device_dir
 from agent.unix_path import short_path
 from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, Board, Kernel, find_board
+from qemu.bound import bound
 from qemu.errors import BootError, DeviceStateError, ImageError, MissingToolError
 from qemu.records import Record, forget, lock_device, process_start, read_record, write_record
 
@@ -211,8 +212,9 @@ async def start_device(
     image: Path | None = None,
     root: Path | None = None,
     timeout_s: float = READY_TIMEOUT_S,
+    outlives_us: bool = True,
 ) -> Device:
-    """Start a device and wait until it is ready; it outlives this process.
+    """Start a device and wait until it is ready; it outlives this process unless told otherwise.
 
     `image` None: the current one, built first if need be. `root` None: the user's state folder.
 
@@ -235,7 +237,7 @@ async def start_device(
             raise DeviceStateError(f"device {name} is up already (process {old.pid}, {old.kernel_title})")
         forget(folder)
         started = time.monotonic()
-        device, console = _spawn(name, chosen_board, chosen_kernel, image, folder)
+        device, console = _spawn(name, chosen_board, chosen_kernel, image, folder, outlives_us=outlives_us)
         try:
             write_record(folder, device.record)  # before it is ready: whoever comes after a crash finds the process
             await _wait_ready(console, device.record, timeout_s)
@@ -247,7 +249,9 @@ async def start_device(
     return device
 
 
-def _spawn(name: str, board: Board, kernel: Kernel, image: Path, folder: Path) -> tuple[Device, socket.socket]:
+def _spawn(
+    name: str, board: Board, kernel: Kernel, image: Path, folder: Path, *, outlives_us: bool
+) -> tuple[Device, socket.socket]:
     """Start QEMU; returns the device and the connection to its console."""
     log = folder / "qemu.log"
     monitor_path = folder / "qmp.sock"
@@ -257,7 +261,7 @@ def _spawn(name: str, board: Board, kernel: Kernel, image: Path, folder: Path) -
         arguments = _arguments(board, kernel, image, name, uart=uart.fileno(), monitor=monitor.fileno())
         with log.open("wb") as output:
             process = subprocess.Popen(
-                arguments,
+                arguments if outlives_us else bound(arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -346,7 +350,9 @@ async def running_device(
     with contextlib.ExitStack() as stack:
         if root is None:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wasel-")))
-        device = await start_device(name, kernel=kernel, board=board, image=image, root=root, timeout_s=timeout_s)
+        device = await start_device(
+            name, kernel=kernel, board=board, image=image, root=root, timeout_s=timeout_s, outlives_us=False
+        )
         try:
             yield device
         finally:

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qemu.bound import bound
 from qemu.errors import QemuError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ async def running_agent(
     """Run `wasel agent` for a device for the time of the block; what it says is appended to `log`."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *_wasel("agent", "--device", device, "--broker", broker.url),
+            *bound(_wasel("agent", "--device", device, "--broker", broker.url)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -61,7 +61,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def device(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     root = tmp_path_factory.mktemp("state")
-    running = asyncio.run(start_device("test", kernel=target.kernel, image=target.image, root=root))
+    running = asyncio.run(start_device("test", kernel=target.kernel, image=target.image, root=root, outlives_us=False))
     yield running
     asyncio.run(running.power_cut())
 

@@ -63,6 +63,30 @@ async def test_a_device_comes_up_resets_and_leaves_nothing(root: Path, talker: C
     assert read_record(device.folder) is None
 
 
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="util-linux's setpriv is not installed")
+async def test_a_killed_owner_takes_its_device_along(root: Path, talker: Callable[..., Path]) -> None:
+    program = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom qemu.launcher import running_device\n"
+        "async def main():\n"
+        "    async with running_device('owned', image=Path(sys.argv[1]), root=Path(sys.argv[2])) as device:\n"
+        "        print(device.record.pid, flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    owner = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(talker(READY)), str(root)), stdout=asyncio.subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    async with asyncio.timeout(60):
+        number = int(await owner.stdout.readline())
+        assert process_start(number) is not None
+        owner.kill()
+        await owner.wait()
+        while process_start(number) is not None:  # noqa: ASYNC110 - it is nobody's child by now
+            await asyncio.sleep(0.01)
+    assert [record.alive for record in all_records()] == [False]
+
+
 async def test_an_orderly_quit_and_a_power_cut_end_it(root: Path, talker: Callable[..., Path]) -> None:
     first = await start_device("a", image=talker(READY), root=root)
     second = await start_device("b", image=talker(READY), root=root)
