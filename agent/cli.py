@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from agent.commands import daemon, deploy, logs, modules, run
+from agent.commands import daemon, deploy, logs, modules, root, run, signing
 from agent.errors import EXIT_FAILURE, EXIT_OK, WaselError
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ app.command()(modules.stop)
 app.command()(modules.stats)
 app.command()(daemon.agent)
 app.command()(deploy.deploy)
+app.command()(signing.keygen)
+app.command()(signing.sign)
+app.command()(signing.verify)
+app.command()(signing.inspect)
+app.add_typer(root.root, name="root")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
