@@ -38,6 +38,7 @@ ROUNDS, QUICK_ROUNDS, QUICK_SCALE = 9, 3, 0.05
 BARE_ROUNDS, BARE_SCALE = 5, 0.06  # emulation is slower
 COUNT_ROUNDS, COUNT_SCALE = 1, 0.02  # instructions don't vary
 PLOT_PEERS = ("wasel", "wasm3", "wasmtime")
+ERROR_LINES = 30
 WIDTH = 116  # of the table where the terminal doesn't say
 
 
@@ -76,65 +77,83 @@ def build_commands(
     return commands
 
 
-async def compare_on_bare_machine(
+async def compare(
+    commands: Sequence[tuple[Peer, Sequence[str]]],
     kernels: Sequence[Built],
     progress: Callable[[str], None],
-    left_out: dict[str, str],
     *,
-    count_instructions: bool,
-    share: float,
+    rounds: int,
+    scale: float,
+    unit: str = "ms",
 ) -> Comparison:
-    """Compare on aarch64 under QEMU; ``share`` is how much shorter than in a full run."""
-    scale = share * (COUNT_SCALE if count_instructions else BARE_SCALE)
+    """Compare these peers and nothing else."""
     async with AsyncExitStack() as stack:
-        clock = Clock.WORKER if count_instructions else Clock.PROCESS  # counted by the emulated timer
-        peers = [replace(peer, clock=clock) for peer in BARE_PEERS]
-        commands = build_commands(
-            peers, lambda peer: bare_command(peer, count_instructions=count_instructions), left_out
-        )
         clients = await start_clients(stack, commands)
         versions = {client.peer.name: await client.version() for client in clients}
-        rounds = COUNT_ROUNDS if count_instructions else BARE_ROUNDS
         times = await take_samples(clients, kernels, rounds=rounds, scale=scale, progress=progress)
-    return Comparison(times, versions, "million_instructions" if count_instructions else "ms")
+    return Comparison(times, versions, unit)
+
+
+async def compare_here(
+    results: Results,
+    commands: Sequence[tuple[Peer, Sequence[str]]],
+    kernels: Sequence[Built],
+    progress: Callable[[str], None],
+    options: argparse.Namespace,
+) -> None:
+    """Compare on this machine, and measure start-up and arena with the same workers."""
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    scale = options.scale or (QUICK_SCALE if options.quick else 1.0)
+    results.settings |= {"rounds": rounds, "scale": scale}
+    async with AsyncExitStack() as stack:
+        clients = await start_clients(stack, commands)
+        versions = {client.peer.name: await client.version() for client in clients}
+        times = await take_samples(clients, kernels, rounds=rounds, scale=scale, progress=progress)
+        results.host = Comparison(times, versions)
+        if options.no_startup:
+            return
+        progress("start-up and arena")
+        results.startup = await measure_startup(clients)
+        for ours in (client for client in clients if client.peer.name == "wasel"):
+            arena = {built.kernel.name: await ours.usage(built.kernel.name) for built in kernels}
+            for name, path in large_programs():
+                await ours.load(name, path)
+                arena[name] = await ours.usage(name)
+            results.extras["interpreter"]["arena"] = arena
 
 
 async def measure(options: argparse.Namespace, progress: Callable[[str], None]) -> Results:
-    """Build everything and take all samples."""
+    """Build everything, then take all samples."""
     progress("building")
     kernels = build(select(options.kernel))
-    peers = [peer for peer in PEERS if not options.peer or peer.name in options.peer]
     left_out: dict[str, str] = {}
-    commands = build_commands(
-        peers, lambda peer: (str(build_runner(peer.runner)), *peer.options) if peer.runner else (), left_out
-    )
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    scale = options.scale or (QUICK_SCALE if options.quick else 1.0)
-    settings: dict[str, object] = {"rounds": rounds, "scale": scale, "left_out": left_out}
-    results = Results(machine(), settings, Comparison([], {}))
+    results = Results(machine(), {"left_out": left_out}, Comparison([], {}))
+    here: list[tuple[Peer, Sequence[str]]] = []
     if not options.only_aarch64:
-        async with AsyncExitStack() as stack:
-            clients = await start_clients(stack, commands)
-            versions = {client.peer.name: await client.version() for client in clients}
-            times = await take_samples(clients, kernels, rounds=rounds, scale=scale, progress=progress)
-            results.host = Comparison(times, versions)
-            if not options.no_startup:
-                progress("start-up, arena, code size")
-                results.startup = await measure_startup(clients)
-                ours = next((client for client in clients if client.peer.name == "wasel"), None)
-                if ours is not None:
-                    arena = {built.kernel.name: await ours.usage(built.kernel.name) for built in kernels}
-                    for name, path in large_programs():
-                        await ours.load(name, path)
-                        arena[name] = await ours.usage(name)
-                    results.extras["interpreter"] = {"arena": arena, "code_size": engine_sizes()}
+        peers = [peer for peer in PEERS if not options.peer or peer.name in options.peer]
+        here = build_commands(
+            peers, lambda peer: (str(build_runner(peer.runner)), *peer.options) if peer.runner else (), left_out
+        )
+        if not options.no_startup and any(peer.runner == "wasel" for peer in peers):
+            results.extras["interpreter"] = {"code_size": engine_sizes()}
+    timed: list[tuple[Peer, Sequence[str]]] = []
+    counted: list[tuple[Peer, Sequence[str]]] = []
     if not (options.no_aarch64 or options.quick or options.peer):
         if shutil.which(QEMU) is None:
             raise BenchError(f"{QEMU} is not installed; --no-aarch64 leaves that part out")
-        for name, count_instructions in (("aarch64_qemu", False), ("aarch64_instructions", True)):
-            results.elsewhere[name] = await compare_on_bare_machine(
-                kernels, progress, left_out, count_instructions=count_instructions, share=options.scale or 1.0
-            )
+        by_process = [replace(peer, clock=Clock.PROCESS) for peer in BARE_PEERS]
+        timed = build_commands(by_process, bare_command, left_out)
+        counted = build_commands(BARE_PEERS, lambda peer: bare_command(peer, count_instructions=True), left_out)
+    share = options.scale or 1.0
+    if here:
+        await compare_here(results, here, kernels, progress, options)
+    if timed:
+        results.elsewhere["aarch64_qemu"] = await compare(
+            timed, kernels, progress, rounds=BARE_ROUNDS, scale=share * BARE_SCALE
+        )
+        results.elsewhere["aarch64_instructions"] = await compare(
+            counted, kernels, progress, rounds=COUNT_ROUNDS, scale=share * COUNT_SCALE, unit="million_instructions"
+        )
     return results
 
 
@@ -194,7 +213,7 @@ def main(argv: list[str]) -> int:
         with console.status("bench") as status:
             results = asyncio.run(measure(options, lambda text: status.update(f"bench: {text}")))
     except (BenchError, ToolError) as error:
-        print(f"bench: {error}", file=sys.stderr)
+        print("\n".join(f"bench: {error}".splitlines()[:ERROR_LINES]), file=sys.stderr)
         return 1
     content = results.as_dict()
     show(results, content, console)

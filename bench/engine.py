@@ -7,18 +7,29 @@ Each is bench/runner/main.c with one engine. wasm3's sources come from pywasm3's
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Self
 
 from bench.fetch import sdist_folder
 from bench.kernels import BUILD, FLAGS, KERNELS, SOURCES
-from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE, ENGINE_SOURCES
+from edge_engine.generate import generated_sources
+from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE
 from edge_engine.zig import HOST, ROOT, Target, compile_objects, link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["HOST_PLACE", "Place", "build_native", "build_runner", "build_wasel", "build_wasm3"]
+__all__ = [
+    "HOST_PLACE",
+    "EngineSources",
+    "Place",
+    "build_native",
+    "build_runner",
+    "build_wasel",
+    "build_wasm3",
+    "engine_sources",
+]
 
 RUNNER = ROOT / "bench" / "runner"
 WASM3_VERSION = "0.5.0"
@@ -62,6 +73,27 @@ class Place:
 HOST_PLACE = Place("host", HOST)
 
 
+@dataclass(frozen=True)
+class EngineSources:
+    """The engine's C files and flags, with generated ones of the bench's own: others may be building meanwhile."""
+
+    files: tuple[Path, ...]
+    flags: tuple[str, ...]
+
+    @classmethod
+    def generate(cls, folder: Path, superinstructions: int | None = None) -> Self:
+        """Generate into a folder, with the first so many superinstructions, or all."""
+        generated = generated_sources(folder, limit=superinstructions)
+        written = sorted((ENGINE_INCLUDE.parent / "src").glob("*.c"))
+        return cls((*written, *generated), (f"-I{folder}", *ENGINE_FLAGS))
+
+
+@cache
+def engine_sources() -> EngineSources:
+    """Generate once in a run, so that everything in it is built from the same files."""
+    return EngineSources.generate(BUILD / "generated")
+
+
 def _build(name: str, place: Place, engine: Sequence[Path], flags: Sequence[str]) -> Path:
     folder = BUILD / place.name
     sources = [RUNNER / "main.c", RUNNER / f"{name}.c"]
@@ -70,9 +102,10 @@ def _build(name: str, place: Place, engine: Sequence[Path], flags: Sequence[str]
     return link([*runner, *engine, *extra], folder / f"runner-{name}", place.target, place.link_flags)
 
 
-def build_wasel(place: Place, sources: Sequence[Path] = ENGINE_SOURCES, flags: Sequence[str] = ENGINE_FLAGS) -> Path:
+def build_wasel(place: Place, sources: EngineSources | None = None) -> Path:
     """Build wasel's engine from the tree, or a variant of it from other sources."""
-    engine = compile_objects(sources, BUILD / place.name / "engine", place.target, flags)
+    sources = sources or engine_sources()
+    engine = compile_objects(sources.files, BUILD / place.name / "engine", place.target, sources.flags)
     return _build("wasel", place, engine, [f"-I{ENGINE_INCLUDE}"])
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Code size: what the engine's sources weigh as aarch64 objects, by group of code.
 
-Contract: objects are built exactly as for the device (ENGINE_SOURCES, ENGINE_FLAGS, cortex-a53). Sections and symbols
+Contract: objects are built exactly as for the device (the same files, ENGINE_FLAGS, cortex-a53). Sections and symbols
 are read from the ELF files (System V ABI, ELF-64, little endian); no tool is needed. Does not link: what the linker
 would drop is counted, so the number is an upper bound.
 """
@@ -13,13 +13,13 @@ import struct
 from typing import TYPE_CHECKING
 
 from bench import BenchError
+from bench.engine import EngineSources, engine_sources
 from bench.kernels import BUILD
 from edge_engine.operations_simd import vector_forms
-from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import DEVICE, compile_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["engine_sizes", "function_sizes", "section_sizes"]
@@ -83,16 +83,17 @@ def function_sizes(path: Path) -> dict[str, int]:
     return sizes
 
 
-def engine_sizes(sources: Sequence[Path] = ENGINE_SOURCES, flags: Sequence[str] = ENGINE_FLAGS) -> dict[str, object]:
+def engine_sizes(sources: EngineSources | None = None) -> dict[str, object]:
     """Totals in bytes, and text and read-only data by group of code, of the engine as it is built for the device.
 
     ``code_without_simd_bytes`` leaves out the handlers of vector operations and the files that are about them alone.
     """
-    objects = compile_objects(sources, BUILD / "device", DEVICE, flags)
+    sources = sources or engine_sources()
+    objects = compile_objects(sources.files, BUILD / "device", DEVICE, sources.flags)
     vectors = {HANDLER + form.name for form in vector_forms()[0]}
     total = dict.fromkeys(("text", "rodata", "data", "bss"), 0)
     groups: dict[str, int] = {}
-    for source, compiled in zip(sources, objects, strict=True):
+    for source, compiled in zip(sources.files, objects, strict=True):
         sizes = section_sizes(compiled)
         for key, size in sizes.items():
             total[key] += size

@@ -21,14 +21,13 @@ from rich.table import Table
 
 from bench import BenchError
 from bench.bare import BARE, BARE_PEERS, bare_command, qemu_command
-from bench.engine import HOST_PLACE, Place, build_wasel
+from bench.engine import HOST_PLACE, EngineSources, Place, build_wasel
 from bench.kernels import BUILD, KERNELS, Built, build
 from bench.measure import take_samples
 from bench.peers import PEERS, Client, Peer
 from bench.report import Comparison, machine, write_json
 from bench.sizes import engine_sizes
-from edge_engine.generate import SUPERINSTRUCTIONS, generated_sources
-from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE
+from edge_engine.generate import SUPERINSTRUCTIONS
 from edge_engine.zig import ROOT, ToolError
 
 if TYPE_CHECKING:
@@ -45,14 +44,11 @@ class Variant:
     def __init__(self, count: int) -> None:
         self.count = count
         self.name = f"wasel-{count}"
-        folder = BUILD / "sweep" / str(count)
-        generated = generated_sources(folder / "generated", limit=count)
-        self.sources = (*sorted((ENGINE_INCLUDE.parent / "src").glob("*.c")), *generated)
-        self.flags = (f"-I{folder / 'generated'}", *ENGINE_FLAGS)
+        self.sources = EngineSources.generate(BUILD / "sweep" / str(count) / "generated", count)
 
     def runner(self, place: Place) -> Path:
         """Build the runner for a place."""
-        return build_wasel(replace(place, name=f"sweep/{self.count}/{place.name}"), self.sources, self.flags)
+        return build_wasel(replace(place, name=f"sweep/{self.count}/{place.name}"), self.sources)
 
 
 async def compare(
@@ -78,7 +74,7 @@ def main(argv: list[str]) -> int:
     try:
         kernels = build(KERNELS)
         variants = [Variant(count) for count in counts]
-        sizes = [engine_sizes(variant.sources, variant.flags) for variant in variants]
+        sizes = [engine_sizes(variant.sources) for variant in variants]
         ours = [replace(by_name["wasel"], name=variant.name) for variant in variants]
         here = asyncio.run(
             compare(
