@@ -15,7 +15,7 @@ from tests.supervisor.device import FLAGS
 
 @pytest.fixture(scope="module")
 def ring() -> Path:
-    """The test program; with WASEL_TSAN=1 under ThreadSanitizer, whose run-time library takes a minute to build once."""
+    """The test program; with WASEL_TSAN=1 under ThreadSanitizer, whose library takes a minute to build once."""
     source = Path(__file__).with_name("ring.c")
     out = ROOT / "build" / "host-supervisor"
     sanitize = ("-fsanitize=thread",) if os.environ.get("WASEL_TSAN") == "1" else ()
