@@ -437,13 +437,8 @@ def _control() -> list[Operation]:
             ends=True,
         ),
         Operation("call_import", "ih", "EE_MUSTTAIL return ee_call_import(EE_PASS(pc + {0}));", ends=True),
-        Operation(
-            "call_indirect_s",
-            "siih",
-            "acc = S32({0}); EE_MUSTTAIL return ee_call_indirect(EE_PASS(pc + {1}));",
-            ends=True,
-        ),
-        Operation("call_indirect_a", "iih", "EE_MUSTTAIL return ee_call_indirect(EE_PASS(pc + {0}));", ends=True),
+        Operation("call_indirect_s", "siih", "acc = S32({0}); EE_CALL_INDIRECT({1});", ends=True),
+        Operation("call_indirect_a", "iih", "EE_CALL_INDIRECT({0});", ends=True),
         Operation(
             "return", "h", "pc = *(const uint8_t **)SLOT({0}); fp -= *(const ee_u16u *)(pc - 2); EE_GO(pc);", ends=True
         ),

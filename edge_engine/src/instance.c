@@ -59,6 +59,7 @@ static bool place_tables(struct ee_instance *in)
         table->size = table->capacity = declared->limits.min;
         in->tables[i] = table;
     }
+    in->table = in->module->table_count != 0 ? in->tables[0] : &in->no_table;
     return true;
 }
 

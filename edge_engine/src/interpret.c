@@ -93,7 +93,7 @@ static bool is_own_code(const struct ee_instance *in, const struct ee_func *f)
     return f->owner == in && !ee_is_imported(in, ee_func_index(f));
 }
 
-static enum ee_trap indirect_slow(EE_ARGS)
+enum ee_trap ee_call_indirect_slow(EE_ARGS)
 {
     struct ee_func *f;
     enum ee_trap trap = resolve(in, (uint32_t)acc, U32(0), U32(4), &f);
@@ -116,21 +116,6 @@ static enum ee_trap indirect_slow(EE_ARGS)
         }
     }
     EE_TRAP_VALUE(trap, 0);
-}
-
-enum ee_trap ee_call_indirect(EE_ARGS)
-{
-    const struct ee_table_cell *table = in->tables[U32(4)];
-    if (__builtin_expect((uint32_t)acc < table->size, 1)) {
-        const struct ee_func *f = (const struct ee_func *)(uintptr_t)table->elements[(uint32_t)acc];
-        if (__builtin_expect(f != NULL && f->owner == in && f->type == U32(0) && f->code != EE_LAZY_CODE, 1)) {
-            fp += U16(8);
-            acc = (uint64_t)(uintptr_t)(pc + 10);
-            pc = ee_code(in, f->code);
-            EE_GO(pc);
-        }
-    }
-    EE_MUSTTAIL return indirect_slow(EE_PASS(pc));
 }
 
 enum ee_trap ee_return_call(EE_ARGS)

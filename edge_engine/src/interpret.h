@@ -84,12 +84,18 @@ typedef uint64_t ee_word __attribute__((aligned(1)));
 /* The floating-point accumulator's low lane. */
 #define FA64 (fa[0])
 #define FA32 (((ee_f32x4)fa)[0])
-#define SET_FA64(x) (fa[0] = (x))
-#define SET_FA32(x)                    \
-    do {                               \
-        ee_f32x4 lanes_ = (ee_f32x4)fa; \
-        lanes_[0] = (x);               \
-        fa = (ee_f64x2)lanes_;         \
+/* What the other lanes hold afterwards is nobody's concern; saying so saves an instruction. */
+#define SET_FA64(x)                                            \
+    do {                                                       \
+        ee_f64x2 any_ = __builtin_nondeterministic_value(fa);  \
+        any_[0] = (x);                                         \
+        fa = any_;                                             \
+    } while (0)
+#define SET_FA32(x)                                                      \
+    do {                                                                 \
+        ee_f32x4 any_ = __builtin_nondeterministic_value((ee_f32x4)fa);  \
+        any_[0] = (x);                                                   \
+        fa = (ee_f64x2)any_;                                             \
     } while (0)
 
 /* After an access that may fault: pc must not have been advanced before it. */
@@ -120,11 +126,26 @@ enum ee_trap ee_raise(EE_ARGS); /* the trap is in acc */
 
 /* Too long to be parts of superinstructions: interpret.c. pc stands at the operands. */
 enum ee_trap ee_call_import(EE_ARGS);          /* function, distance */
-enum ee_trap ee_call_indirect(EE_ARGS);        /* acc: table index; type, table, distance */
+enum ee_trap ee_call_indirect_slow(EE_ARGS);   /* acc: table index; type, table, distance */
 enum ee_trap ee_return_call(EE_ARGS);          /* function, return address's slot, first argument's slot, bytes */
 enum ee_trap ee_return_call_indirect(EE_ARGS); /* acc: table index; type, table, and as above */
 enum ee_trap ee_lazy(EE_ARGS);
 enum ee_trap ee_exit(EE_ARGS);
+
+/* Calls a translated function of this instance through table 0; everything else is the slow path's. */
+#define EE_CALL_INDIRECT(at)                                                                                         \
+    do {                                                                                                             \
+        const struct ee_table_cell *table_ = in->table;                                                              \
+        if (__builtin_expect((uint32_t)acc < table_->size && U32((at) + 4) == 0, 1)) {                               \
+            const struct ee_func *f_ = (const struct ee_func *)(uintptr_t)table_->elements[(uint32_t)acc];           \
+            if (__builtin_expect(f_ != NULL && f_->owner == in && f_->type == U32(at) && f_->code != EE_LAZY_CODE, 1)) { \
+                fp += U16((at) + 8);                                                                                 \
+                acc = (uint64_t)(uintptr_t)(pc + (at) + 10);                                                         \
+                EE_GO(ee_code(in, f_->code));                                                                        \
+            }                                                                                                        \
+        }                                                                                                            \
+        EE_MUSTTAIL return ee_call_indirect_slow(EE_PASS(pc + (at)));                                                \
+    } while (0)
 
 /* Enters translated code: returns EE_TRAP_NONE when the frame at fp has returned. */
 enum ee_trap ee_interpret(struct ee_instance *in, const uint8_t *pc, uint8_t *fp);

@@ -64,7 +64,8 @@ struct ee_handler_entry;
 struct ee_instance {
     uint8_t stubs[24]; /* tiny pieces of code: where calls from outside return to, and what untranslated functions are */
     struct ee_memory_cell *memory; /* memory 0; without one an empty cell */
-    uint8_t *stack_limit;          /* no frame reaches beyond */
+    const struct ee_table_cell *table; /* table 0; without one an empty cell */
+    uint8_t *stack_limit;              /* no frame reaches beyond */
     int64_t fuel;
     struct ee_func *functions;              /* the whole index space; a host function never gets code */
     struct ee_func **references;            /* [imported functions] what a reference to an import points to */
@@ -87,6 +88,7 @@ struct ee_instance {
     uint8_t *element_dropped, *data_dropped; /* one byte per segment */
 
     struct ee_memory_cell own_memory;
+    struct ee_table_cell no_table;
     struct ee_arena arena;
     size_t arena_size;
     uint32_t max_pages; /* ceiling of the configuration, 0: none */
