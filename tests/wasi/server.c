@@ -85,11 +85,12 @@ static const struct sb_wasi_host host = {
 
 static void set_up(void)
 {
-    static const char text[] = "name\0first\0K=V";
+    static const char text[] = "name\0first\0K=V\0dir=/\0dir=/fixed:ro";
     for (uint32_t s = 0; s < SB_SLOTS; s++) {
         launches[s].generation = 1;
         launches[s].argc = 2;
         launches[s].envc = 1;
+        launches[s].grantc = 2;
         launches[s].text_size = sizeof text;
         memcpy(launches[s].text, text, sizeof text);
         io[s] = malloc(SB_IO_SIZE); /* on the heap, so that the sanitizer sees its ends */
@@ -129,8 +130,40 @@ static uint64_t draw(void)
 static uint64_t draw_word(void)
 {
     static const uint64_t edges[] = {0, 1, 2, 3, 48, 65535, 65536, 65537, 0x7fffffff, 0x80000000u, 0xffffffffu, 0x100000000, UINT64_MAX};
-    uint64_t kind = draw() % 4;
-    return kind == 0 ? draw() : kind == 1 ? draw() % 64 : kind == 2 ? draw() % 70000 : edges[draw() % (sizeof edges / 8)];
+    uint64_t kind = draw() % 8;
+    return kind > 3 ? draw() % 9 : kind == 0 ? draw() : kind == 1 ? draw() % 64 : kind == 2 ? draw() % 70000 : edges[draw() % (sizeof edges / 8)];
+}
+
+/* Removes all that is below the directory; depth and names are bounded by the tree's pools. */
+static void remove_all(struct sb_fs *fs, uint32_t directory)
+{
+    for (;;) {
+        struct sb_listed entry;
+        struct sb_name name;
+        char bytes[SB_NAME_MAX];
+        bool end;
+        uint32_t node;
+        CHECK(fs->ops->list(fs, directory, 2, &entry, &end) == SB_E_SUCCESS);
+        if (end) {
+            return;
+        }
+        memcpy(bytes, entry.name.bytes, entry.name.size);
+        name = (struct sb_name){bytes, entry.name.size};
+        if (entry.type == SB_TYPE_DIRECTORY) {
+            CHECK(fs->ops->lookup(fs, directory, name, &node) == SB_E_SUCCESS);
+            remove_all(fs, node);
+        }
+        CHECK(fs->ops->unlink(fs, directory, name) == SB_E_SUCCESS);
+    }
+}
+
+/* Paths that mean something now and then. */
+static void draw_bytes(uint8_t *to, uint32_t size)
+{
+    static const char letters[] = "aabbc//..";
+    for (uint32_t i = 0; i < size; i++) {
+        to[i] = draw() % 64 == 0 ? (uint8_t)draw() : (uint8_t)letters[draw() % (sizeof letters - 1)];
+    }
 }
 
 /* Whatever an engine sends: an answer every time, the other slot is as it was, the rings stay whole. */
@@ -151,10 +184,8 @@ static void hostile(uint64_t seed, uint64_t count)
         for (uint32_t i = 0; i < SB_MESSAGE_WORDS; i++) {
             message.words[i] = draw_word();
         }
-        for (int i = 0; i < 256; i++) {
-            io[0][i] = (uint8_t)draw();
-        }
-        if (draw() % 64 == 0) {
+        draw_bytes(io[0], 64);
+        if (draw() % 4096 == 0) {
             launches[0].generation++;
         }
         now_ns += draw() % 1000000;
@@ -167,9 +198,14 @@ static void hostile(uint64_t seed, uint64_t count)
             rings[0].tail = rings[0].head;
         }
     }
+    for (uint64_t fd = 0; fd < SB_MAX_FDS; fd++) {
+        (void)CALL(SB_WASI_FD_CLOSE, fd);
+    }
+    remove_all(&slots[0].tree.fs, slots[0].tree.fs.root);
+    CHECK(slots[0].tree.blocks_taken == 0);
     CHECK(memcmp(before, &slots[1], sizeof *before) == 0);
     CHECK(rings[1].head == 0);
-    CHECK(slots[0].counters.calls == count + 1);
+    CHECK(slots[0].counters.calls == count + 1 + SB_MAX_FDS);
     CHECK(slots[0].counters.refused > count / 8);
     free(before);
 }
@@ -261,6 +297,171 @@ static void poll_mixed(void)
     CHECK(CALL(SB_WASI_POLL_ONEOFF, 0, 0).words[0] == SB_E_INVAL);
     CHECK(CALL(SB_WASI_POLL_ONEOFF, 47, 32).words[0] == SB_E_INVAL);
     CHECK(CALL(SB_WASI_POLL_ONEOFF, 96, 32).words[0] == SB_E_INVAL);
+}
+
+/* A call whose bytes go in: two strings, one after the other. */
+static void put_paths(const char *first, const char *second)
+{
+    memcpy(io[0], first, strlen(first));
+    memcpy(io[0] + strlen(first), second, strlen(second));
+}
+
+static uint64_t open_path(uint64_t directory, const char *path, uint64_t oflags, uint64_t rights, struct sb_message *answer)
+{
+    put_paths(path, "");
+    *answer = CALL(SB_WASI_PATH_OPEN, directory, 1, strlen(path), oflags, rights, UINT64_MAX >> 32, 0);
+    return answer->words[1];
+}
+
+#define ANY_RIGHT ((UINT64_C(1) << 30) - 1)
+
+static uint64_t must_open(uint64_t directory, const char *path, uint64_t oflags)
+{
+    struct sb_message answer;
+    uint64_t rights = ANY_RIGHT & ~((oflags & 2) != 0 ? SB_RIGHT_FD_WRITE : 0);
+    uint64_t fd = open_path(directory, path, oflags, rights, &answer);
+    CHECK(answer.words[0] == SB_E_SUCCESS);
+    return fd;
+}
+
+static uint64_t error_of_open(uint64_t directory, const char *path, uint64_t oflags)
+{
+    struct sb_message answer;
+    (void)open_path(directory, path, oflags, SB_RIGHT_FD_READ, &answer);
+    return answer.words[0];
+}
+
+static void make_directory(const char *path)
+{
+    put_paths(path, "");
+    CHECK(CALL(SB_WASI_PATH_CREATE_DIRECTORY, 3, strlen(path)).words[0] == SB_E_SUCCESS);
+}
+
+static uint64_t make_link(const char *target, const char *path)
+{
+    put_paths(target, path);
+    return CALL(SB_WASI_PATH_SYMLINK, strlen(target), 3, strlen(path)).words[0];
+}
+
+/* No path leads out of the directory that it starts from. */
+static void containment(void)
+{
+    (void)CALL0(SB_WASI_SCHED_YIELD);
+    make_directory("a");
+    make_directory("a/b");
+    uint64_t inner = must_open(3, "a/b", 2);
+    uint64_t file = must_open(3, "secret", 1);
+    CHECK(file > inner);
+    CHECK(error_of_open(3, "a/b/../../secret", 0) == SB_E_SUCCESS);
+    CHECK(error_of_open(3, "a/../../secret", 0) == SB_E_NOTCAPABLE);
+    CHECK(error_of_open(inner, "../../secret", 0) == SB_E_NOTCAPABLE);
+    CHECK(error_of_open(inner, "..", 2) == SB_E_NOTCAPABLE);
+    CHECK(error_of_open(inner, "/secret", 0) == SB_E_NOTCAPABLE);
+    CHECK(make_link("../../secret", "a/b/out") == SB_E_SUCCESS);
+    CHECK(error_of_open(3, "a/b/out", 0) == SB_E_SUCCESS); /* from above it stays inside */
+    CHECK(error_of_open(inner, "out", 0) == SB_E_NOTCAPABLE);
+    CHECK(make_link("/secret", "absolute") == SB_E_NOTCAPABLE);
+    CHECK(make_link("loop", "loop") == SB_E_SUCCESS);
+    CHECK(error_of_open(3, "loop", 0) == SB_E_LOOP);
+    CHECK(make_link("a/b", "short") == SB_E_SUCCESS);
+    CHECK(error_of_open(3, "short/../b/../../secret", 0) == SB_E_SUCCESS); /* ".." is of where the link leads */
+    CHECK(error_of_open(3, "secret/", 0) == SB_E_NOTDIR);
+    CHECK(error_of_open(3, "secret/.", 0) == SB_E_NOTDIR);
+}
+
+static void read_only(void)
+{
+    struct sb_message answer;
+    (void)CALL0(SB_WASI_SCHED_YIELD);
+    uint64_t file = must_open(3, "fixed/file", 1);
+    CHECK(CALL(SB_WASI_FD_WRITE, file, 3).words[0] == SB_E_SUCCESS);
+    CHECK(error_of_open(4, "file", 0) == SB_E_SUCCESS);
+    CHECK(error_of_open(4, "other", 1) == SB_E_NOTCAPABLE);
+    CHECK(error_of_open(4, "file", 8) == SB_E_NOTCAPABLE);
+    file = open_path(4, "file", 0, ANY_RIGHT, &answer);
+    CHECK(answer.words[0] == SB_E_SUCCESS);
+    CHECK(CALL(SB_WASI_FD_WRITE, file, 3).words[0] == SB_E_NOTCAPABLE);
+    CHECK(CALL(SB_WASI_FD_FILESTAT_SET_SIZE, file, 0).words[0] == SB_E_NOTCAPABLE);
+    answer = CALL(SB_WASI_FD_READ, file, 100);
+    CHECK(answer.words[0] == SB_E_SUCCESS && answer.words[1] == 3);
+    put_paths("file", "");
+    CHECK(CALL(SB_WASI_PATH_UNLINK_FILE, 4, 4).words[0] == SB_E_NOTCAPABLE);
+    CHECK(CALL(SB_WASI_FD_FDSTAT_SET_RIGHTS, 4, UINT64_MAX, UINT64_MAX).words[0] == SB_E_NOTCAPABLE);
+}
+
+/* Fills the tree to its last block, reads back, makes room. */
+static void full_tree(void)
+{
+    (void)CALL0(SB_WASI_SCHED_YIELD);
+    uint64_t file = must_open(3, "big", 1);
+    uint64_t total = 0;
+    struct sb_message answer;
+    do {
+        memset(io[0], (int)(total / 1000 % 251), 1000);
+        answer = CALL(SB_WASI_FD_WRITE, file, 1000);
+        total += answer.words[0] == SB_E_SUCCESS ? answer.words[1] : 0;
+    } while (answer.words[0] == SB_E_SUCCESS);
+    CHECK(answer.words[0] == SB_E_FBIG || answer.words[0] == SB_E_NOSPC);
+    CHECK(total == (uint64_t)slots[0].tree.blocks_max * SB_TREE_BLOCK);
+    for (uint64_t at = 0; at + 1000 <= total; at += 97000) {
+        answer = CALL(SB_WASI_FD_PREAD, file, 1000, at);
+        CHECK(answer.words[0] == SB_E_SUCCESS && answer.words[1] == 1000);
+        CHECK(io[0][0] == at / 1000 % 251 && io[0][999] == at / 1000 % 251);
+    }
+    uint64_t other = must_open(3, "small", 1);
+    CHECK(CALL(SB_WASI_FD_WRITE, other, 1).words[0] == SB_E_NOSPC);
+    CHECK(CALL(SB_WASI_FD_FILESTAT_SET_SIZE, file, 1500).words[0] == SB_E_SUCCESS);
+    CHECK(slots[0].tree.blocks_taken == 2);
+    CHECK(CALL(SB_WASI_FD_FILESTAT_SET_SIZE, file, 3000).words[0] == SB_E_SUCCESS);
+    answer = CALL(SB_WASI_FD_PREAD, file, 1500, 1500);
+    CHECK(answer.words[1] == 1500 && io[0][0] == 0 && io[0][1499] == 0); /* what was cut off is gone */
+    CHECK(CALL(SB_WASI_FD_WRITE, other, 1).words[0] == SB_E_SUCCESS);
+}
+
+/* A file lives without a name while it is open. */
+static void unlinked(void)
+{
+    (void)CALL0(SB_WASI_SCHED_YIELD);
+    uint64_t file = must_open(3, "temporary", 1);
+    CHECK(CALL(SB_WASI_FD_WRITE, file, 5000).words[0] == SB_E_SUCCESS);
+    put_paths("temporary", "");
+    CHECK(CALL(SB_WASI_PATH_UNLINK_FILE, 3, 9).words[0] == SB_E_SUCCESS);
+    CHECK(CALL(SB_WASI_FD_PREAD, file, 5000, 0).words[1] == 5000);
+    CHECK(slots[0].tree.blocks_taken == 5);
+    CHECK(CALL(SB_WASI_FD_CLOSE, file).words[0] == SB_E_SUCCESS);
+    CHECK(slots[0].tree.blocks_taken == 0);
+    make_directory("gone");
+    uint64_t directory = must_open(3, "gone", 2);
+    put_paths("gone", "");
+    CHECK(CALL(SB_WASI_PATH_REMOVE_DIRECTORY, 3, 4).words[0] == SB_E_SUCCESS);
+    CHECK(error_of_open(directory, "file", 1) == SB_E_NOENT);
+    make_directory("x");
+    put_paths("x", "x/y");
+    CHECK(CALL(SB_WASI_PATH_RENAME, 3, 1, 3, 3).words[0] == SB_E_INVAL); /* into itself */
+}
+
+static void grants(void)
+{
+    static const char text[] = "p\0clocks=off\0random=off\0files=4\0bytes=2048\0dir=/data\0dir=../x\0nonsense";
+    memcpy(launches[0].text, text, sizeof text);
+    launches[0].argc = 1;
+    launches[0].envc = 0;
+    launches[0].grantc = 7;
+    launches[0].text_size = sizeof text;
+    launches[0].generation++;
+    CHECK(CALL(SB_WASI_CLOCK_TIME_GET, 1, 0).words[0] == SB_E_NOTCAPABLE);
+    CHECK(slots[0].counters.refused == 2);
+    CHECK(CALL(SB_WASI_RANDOM_GET, 8).words[0] == SB_E_NOTCAPABLE);
+    CHECK(CALL(SB_WASI_FD_PRESTAT_GET, 3).words[0] == SB_E_SUCCESS);
+    CHECK(CALL(SB_WASI_FD_PRESTAT_GET, 4).words[0] == SB_E_BADF);
+    struct sb_message answer = CALL(SB_WASI_FD_PRESTAT_DIR_NAME, 3, 64);
+    CHECK(answer.words[1] == 5 && memcmp(io[0], "/data", 5) == 0);
+    CHECK(error_of_open(3, "f", 1) == SB_E_MFILE);
+    CHECK(CALL(SB_WASI_FD_CLOSE, 0).words[0] == SB_E_SUCCESS);
+    uint64_t file = must_open(3, "f", 1);
+    answer = CALL(SB_WASI_FD_WRITE, file, 5000);
+    CHECK(answer.words[0] == SB_E_SUCCESS && answer.words[1] == 2048);
+    CHECK(CALL(SB_WASI_FD_WRITE, file, 1).words[0] == SB_E_NOSPC);
 }
 
 static void arguments(void)
@@ -368,7 +569,8 @@ int main(int argc, char **argv)
         void (*run)(void);
     } cases[] = {
         {"refused", refused},         {"poll_clocks", poll_clocks}, {"poll_mixed", poll_mixed}, {"arguments", arguments},
-        {"restart", restart},         {"write_lines", write_lines}, {"full_log", full_log},     {"chacha", chacha},
+        {"containment", containment}, {"read_only", read_only},     {"full_tree", full_tree},
+        {"unlinked", unlinked},       {"grants", grants},           {"restart", restart},         {"write_lines", write_lines}, {"full_log", full_log},     {"chacha", chacha},
     };
     CHECK(argc >= 2);
     set_up();

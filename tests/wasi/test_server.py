@@ -11,7 +11,21 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-CASES = ("refused", "poll_clocks", "poll_mixed", "arguments", "restart", "write_lines", "full_log", "chacha")
+CASES = (
+    "refused",
+    "poll_clocks",
+    "poll_mixed",
+    "arguments",
+    "restart",
+    "write_lines",
+    "full_log",
+    "chacha",
+    "containment",
+    "read_only",
+    "full_tree",
+    "unlinked",
+    "grants",
+)
 
 
 def _run(server: Path, *arguments: str) -> None:
