@@ -22,7 +22,7 @@ from pathlib import Path
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE, ENGINE_SOURCES, HOST_GUARD_SOURCES, HOST_INSPECT_SOURCES
 from edge_engine.zig import HOST, ROOT, ToolError, compile_objects, link, run_tool
 
-__all__ = ["HostLibrary", "build_host", "sanitizer_preload"]
+__all__ = ["HostLibrary", "build_host", "find_gcc_library", "sanitizer_preload"]
 
 HOST_HEADERS = (
     ENGINE_INCLUDE / "edge_engine.h",
@@ -69,7 +69,8 @@ def _declarations(output: Path) -> Path:
     return output
 
 
-def _find_gcc_library(name: str) -> str:
+def find_gcc_library(name: str) -> str:
+    """Path of one of gcc's run-time libraries; ToolError where there is no gcc or no such library."""
     gcc = shutil.which("gcc")
     if gcc is None:
         raise ToolError(["gcc"], "the sanitizer build needs the system's gcc for its run-time libraries")
@@ -83,7 +84,7 @@ def _find_gcc_library(name: str) -> str:
 @cache
 def sanitizer_preload() -> str:
     """Value of LD_PRELOAD for a program that loads the sanitizer build; ToolError without the system's gcc."""
-    return ":".join(_find_gcc_library(name) for name in PRELOADS)
+    return ":".join(find_gcc_library(name) for name in PRELOADS)
 
 
 def build_host(*, sanitize: bool = False, explicit_checks: bool = False) -> HostLibrary:
@@ -98,7 +99,7 @@ def build_host(*, sanitize: bool = False, explicit_checks: bool = False) -> Host
     hosted = [flag for flag in flags if flag != "-ffreestanding"]
     objects = compile_objects(ENGINE_SOURCES, out / "engine", HOST, flags)
     objects += compile_objects([*HOST_GUARD_SOURCES, *HOST_INSPECT_SOURCES], out / "engine", HOST, hosted)
-    runtime = [_find_gcc_library(name) for name in PRELOADS] if sanitize else []
+    runtime = [find_gcc_library(name) for name in PRELOADS] if sanitize else []
     library = link(objects, out / "libedge_engine.so", HOST, ["-shared", *runtime])
     return HostLibrary(library, _declarations(out / "edge_engine.cdef"))
 
