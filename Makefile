@@ -18,6 +18,10 @@ check:
 	@$(PY) -m mypy
 	@$(PY) -m pytest -q -m 'not system'
 
+bench:
+	@scripts/setup bench
+	@$(PY) -m bench
+
 sel4:
 	@scripts/setup demo
 	@$(PY) -m qemu.demo --kernel sel4
