@@ -65,6 +65,11 @@ int main(int argc, char **argv)
         uint64_t before = now_ns(CLOCK_MONOTONIC);
         usleep((useconds_t)atoi(argv[2]) * 1000u);
         printf("%llu\n", (unsigned long long)(now_ns(CLOCK_MONOTONIC) - before));
+    } else if (strcmp(what, "count") == 0) {
+        for (int i = 0; i < atoi(argv[2]); i++) {
+            printf("line %d\n", i);
+            usleep(2000);
+        }
     } else if (strcmp(what, "clocks") == 0) {
         struct timespec resolution;
         puts(now_ns(CLOCK_REALTIME) / 1000000000u > 1577836800u ? "realtime past 2020" : "realtime wrong");
