@@ -2,12 +2,13 @@
 """Choose superinstructions from a corpus of modules: ``python -m edge_engine.superinstructions --count N MODULE...``.
 
 Every function of every module is translated without superinstructions (``host/listing.c``); what follows what, without
-a branch target in between, is counted by weight: a module counts as the square root of its size, so that large ones do
-not decide alone, and code in loops counts more. Of large modules an even sample is taken. Pairs that occur in enough
-modules are merged, the heaviest first, as in byte pair encoding; what remains is parsed again as the translator does it
-(longest match) and thinned to what saves most dispatches.
+a branch target in between, is counted by weight: every module counts the same, and code in loops counts more. Of large
+modules an even sample is taken. A corpus never shows everything, so part of the weight of a sequence is spread over the
+sequences of the same kinds of operations (``KINDS``), by how common these operations are. Pairs that occur in enough
+modules are merged, the heaviest first, as in byte pair encoding; what remains is parsed as the translator does it
+(longest match) and thinned to what saves most dispatches. ``FAMILIES`` are taken whole, whatever the corpus says.
 
-Writes ``superinstructions.txt``, the only place where they stand. Does not run any module.
+Writes ``superinstructions.txt``, the only place where they stand, most useful first. Does not run any module.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import heapq
 import itertools
 import math
+import re
 import subprocess
 import sys
 from array import array
@@ -31,6 +33,22 @@ from edge_engine.zig import HOST, ROOT, compile_objects, link
 __all__ = ["build_listing", "choose", "list_runs"]
 
 BUILD = ROOT / "build" / "training"
+# Operations that stand for each other, and the kind they are; the form (_ss_a ...) is part of the kind.
+KINDS = (
+    (r"i(32|64)_(?:add|sub|mul|and|or|xor|shl|shr_s|shr_u|rotl|rotr)(_[sak]+_[as])$", r"alu\1\2"),
+    (r"i(32|64)_(?:eq|ne|lt_s|lt_u|gt_s|gt_u|le_s|le_u|ge_s|ge_u)(_[sak]+_[as])$", r"compare\1\2"),
+    (r"f(32|64)_(?:add|sub|mul|div)(_[sak]+_[as])$", r"float\1\2"),
+    (r"f(32|64)_(?:eq|ne|lt|gt|le|ge)(_[sak]+_[as])$", r"compare_float\1\2"),
+    (r"i(32|64)_load(?:8_s|8_u|16_s|16_u|32_s|32_u|)(_[sak]+_[as])$", r"load\1\2"),
+    (r"i(32|64)_store(?:8|16|32|)(_[sak]+)$", r"store\1\2"),
+)
+# A comparison with its branch, an address with its access: what design and not statistics says.
+FAMILIES = (
+    (r"i32_(eq|ne|[lg][te]_[su])_(ss|sk|as|ak|sa)_a|i(32|64)_eqz_[sa]_a", r"br_if_a"),
+    (r"i32_add_(sk|ss|sa)_a|i32_shl_sk_a", r"[if](32|64)_load\w*_a_[as]"),
+    (r"i32_add_sk_a", r"([if](32|64)_store|i32_store(8|16))_(as|ak|aa)"),
+)
+LEAST_SPREAD = 1e-6  # share of all weight below which a suggested sequence is forgotten
 SAMPLE = 40_000  # operations of a module that are looked at, about
 DEEPEST = 3  # loops around code beyond this don't count
 HEADER = 4  # numbers before a run's operations
@@ -64,10 +82,9 @@ class Corpus:
         length = sum(len(run) for run, _ in runs)
         step = -(-length // SAMPLE)
         runs = runs[::step]
-        length = sum(len(run) for run, _ in runs)
         total = sum(len(run) * weight for run, weight in runs)
         for run, weight in runs:
-            self.weights[run] += weight / total * math.sqrt(length)
+            self.weights[run] += weight / total
             self.modules[run] |= 1 << self.count
         self.count += 1
 
@@ -97,6 +114,61 @@ def list_runs(modules: list[Path], loop_factor: float) -> Corpus:
         module = []
         at += 1
     return corpus
+
+
+def _kinds(names: list[str]) -> list[int]:
+    """Number of the kind of each operation; operations of no common kind are kinds of their own."""
+    texts = []
+    for name in names:
+        found = (re.sub(pattern, kind, name) for pattern, kind in KINDS if re.match(pattern, name))
+        texts.append(next(found, name))
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    return [numbers[text] for text in texts]
+
+
+def families(names: list[str]) -> set[Run]:
+    """All pairs that a row of FAMILIES stands for."""
+    pairs: set[Run] = set()
+    for first, second in FAMILIES:
+        before = [number for number, name in enumerate(names) if re.fullmatch(first, name)]
+        behind = [number for number, name in enumerate(names) if re.fullmatch(second, name)]
+        pairs.update((a, b) for a in before for b in behind)
+    return pairs
+
+
+def spread(corpus: Corpus, kinds: list[int], ends: set[int], share: float) -> Corpus:
+    """The corpus and, with ``share`` of their weight, the pairs and triples that its kinds of operations suggest."""
+    single: dict[int, float] = defaultdict(float)
+    sequences: dict[Run, float] = defaultdict(float)
+    for run, weight in corpus.weights.items():
+        for operation in run:
+            single[operation] += weight
+        run_kinds = [kinds[operation] for operation in run]
+        for length in (2, 3):
+            for at in range(len(run) - length + 1):
+                if ends.isdisjoint(run[at : at + length - 1]):
+                    sequences[tuple(run_kinds[at : at + length])] += weight / (length - 1)
+    of_kind: dict[int, float] = defaultdict(float)
+    for operation, weight in single.items():
+        of_kind[kinds[operation]] += weight
+    members: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for operation, weight in sorted(single.items(), key=lambda item: -item[1]):
+        members[kinds[operation]].append((weight / of_kind[kinds[operation]], operation))
+    least = LEAST_SPREAD * sum(single.values())
+    wider = Corpus(defaultdict(float, corpus.weights), defaultdict(int, corpus.modules), corpus.count)
+    for sequence, weight in sequences.items():
+        partial = [((), weight * share)]
+        for kind in sequence:
+            partial = [
+                ((*run, operation), total * part)
+                for run, total in partial
+                for part, operation in members[kind]
+                if total * part >= least
+            ]
+        for run, total in partial:
+            wider.weights[run] += total
+            wider.modules[run] |= (1 << corpus.count) - 1
+    return wider
 
 
 class _Merger:
@@ -186,23 +258,23 @@ def _uses(runs: dict[Run, float], chosen: set[Run], longest: int) -> tuple[dict[
     return uses, dispatches
 
 
-def choose(corpus: Corpus, ends: set[int], count: int, longest: int, least_modules: int) -> tuple[list[Run], float]:
-    """``count`` sequences, those that save most first, and the share of dispatches that remains."""
+def choose(
+    corpus: Corpus, ends: set[int], count: int, longest: int, least_modules: int, always: set[Run]
+) -> tuple[list[Run], float]:
+    """``count`` sequences with ``always`` among them, those that save most first, and the share of dispatches left."""
     merger = _Merger(corpus, ends, longest, least_modules)
     runs = corpus.weights
-    chosen: set[Run] = set()
+    chosen = set(always)
     before = sum(len(run) * weight for run, weight in runs.items())
-    uses: dict[Run, float] = defaultdict(float)
-    after = before
     for _ in range(ROUNDS):
         while len(chosen) < count + count // 8:
             merged = merger.merge()
             if merged is None:
                 break
             chosen.add(merged)
-        uses, after = _uses(runs, chosen, longest)
-        keep = sorted(chosen, key=lambda run: -uses[run] * (len(run) - 1))[:count]
-        chosen = set(keep)
+        uses, _ = _uses(runs, chosen, longest)
+        keep = sorted(chosen, key=lambda run: (run not in always, -uses[run] * (len(run) - 1)))[:count]
+        chosen = set(keep) | always
     uses, after = _uses(runs, chosen, longest)
     return sorted(chosen, key=lambda run: (-uses[run] * (len(run) - 1), run)), after / before
 
@@ -212,16 +284,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m edge_engine.superinstructions", description=__doc__)
     parser.add_argument("modules", nargs="+", type=Path)
     parser.add_argument("--count", type=int, default=512)
-    parser.add_argument("--longest", type=int, default=6, choices=range(2, MAX_PARTS + 1))
-    parser.add_argument("--loop-factor", type=float, default=3.0, help="how much more each loop around code counts")
-    parser.add_argument("--least-modules", type=int, default=4, help="in how many modules a sequence must occur")
+    parser.add_argument("--longest", type=int, default=3, choices=range(2, MAX_PARTS + 1))
+    parser.add_argument("--loop-factor", type=float, default=2.0, help="how much more each loop around code counts")
+    parser.add_argument("--least-modules", type=int, default=8, help="in how many modules a sequence must occur")
+    parser.add_argument("--spread", type=float, default=0.2, help="share of weight given to operations of the same kinds")
     parser.add_argument("--output", type=Path, default=SUPERINSTRUCTIONS)
     options = parser.parse_args()
     operations, _ = all_operations()
     names = [operation.name for operation in operations]
     ends = {number for number, operation in enumerate(operations) if operation.ends}
     corpus = list_runs(options.modules, options.loop_factor)
-    chosen, share = choose(corpus, ends, options.count, options.longest, options.least_modules)
+    corpus = spread(corpus, _kinds(names), ends, options.spread)
+    chosen, share = choose(corpus, ends, options.count, options.longest, options.least_modules, families(names))
     lines = ["# Sequences of operations (operations.py) with a handler of their own, one a line, most useful first."]
     lines.append("# Chosen by edge_engine/superinstructions.py; do not edit by hand.")
     lines += [" ".join(names[number] for number in run) for run in chosen]
