@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.errors import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,3 +35,17 @@ class RunRequest:
     """Instructions; None: unmetered."""
     timeout_s: float | None = None
     """Seconds of wall-clock time; None: no limit."""
+    time: str | None = None
+    """Simulator: "real" or "virtual"; None: real."""
+    seed: int | None = None
+    """Simulator: of randomness and scheduling; None: another one each time."""
+    record: Path | None = None
+    """Simulator: file to record the run in."""
+    replay: Path | None = None
+    """Simulator: recording to run again."""
+
+    def refuse_simulation(self, runner: str) -> None:
+        """Raise UsageError if the request has a field that only the simulator supports."""
+        for name in ("time", "seed", "record", "replay"):
+            if getattr(self, name) is not None:
+                raise UsageError(f"--{name}: not supported with --on {runner}; --on sim has it")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from agent.run_request import RunRequest
 
-__all__ = ["run", "run_bounded", "run_sel4"]
+__all__ = ["SEED_SIZE", "run", "run_bounded", "run_module", "run_sel4"]
 
 SLOT = 0
 SEED_SIZE = 32  # bytes
@@ -80,30 +80,36 @@ def run_bounded(work: Coroutine[object, object, T]) -> T:
 
 
 async def _run(request: RunRequest, kernel: str) -> int:
+    request.refuse_simulation("sel4" if kernel == "sel4" else "qemu")
     module = await asyncio.to_thread(read_module, request)
     async with running_device("run", kernel=kernel) as device, Link(device.record.port, name="device") as link:
-        status = await link.status()
-        if request.arena_size not in {None, status.arena}:
-            raise UsageError(f"--arena: the device's arenas are {status.arena} bytes; its image fixes that")
-        if len(module) > status.module_max:
-            raise RefusedError(f"{request.module}: {len(module)} bytes; a slot holds {status.module_max}")
-        await link.seed(secrets.token_bytes(SEED_SIZE))
-        await link.upload(SLOT, module)
-        await link.set_pending(hashlib.sha256(module).digest())
-        await link.start(
-            SLOT,
-            (request.module.name, *request.args),
-            request.env,
-            fuel=request.fuel,
-            lossless=True,
-            grants=grants(request),
-        )
-        try:
-            async with asyncio.timeout(request.timeout_s):
-                final = await follow(link, SLOT, 0, _write, slowest_s=IDLE_MAX_S)
-        except TimeoutError:
-            await link.stop(SLOT)
-            raise BudgetError(f"stopped after {request.timeout_s:g} s") from None
+        return await run_module(link, request, module, secrets.token_bytes(SEED_SIZE))
+
+
+async def run_module(link: Link, request: RunRequest, module: bytes, seed: bytes) -> int:
+    """Run the module on the device behind `link`, which has nothing else to do, and return its exit code."""
+    status = await link.status()
+    if request.arena_size not in {None, status.arena}:
+        raise UsageError(f"--arena: the device's arenas are {status.arena} bytes; its image fixes that")
+    if len(module) > status.module_max:
+        raise RefusedError(f"{request.module}: {len(module)} bytes; a slot holds {status.module_max}")
+    await link.seed(seed)
+    await link.upload(SLOT, module)
+    await link.set_pending(hashlib.sha256(module).digest())
+    await link.start(
+        SLOT,
+        (request.module.name, *request.args),
+        request.env,
+        fuel=request.fuel,
+        lossless=True,
+        grants=grants(request),
+    )
+    try:
+        async with asyncio.timeout(request.timeout_s):
+            final = await follow(link, SLOT, 0, _write, slowest_s=IDLE_MAX_S)
+    except TimeoutError:
+        await link.stop(SLOT)
+        raise BudgetError(f"stopped after {request.timeout_s:g} s") from None
     return outcome(final, str(request.module))
 
 

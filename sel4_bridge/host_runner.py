@@ -72,6 +72,7 @@ def run(request: RunRequest) -> int:
         WaselError: the program could not be built.
 
     """
+    request.refuse_simulation("host")
     if not request.module.is_file():
         raise UsageError(f"{request.module}: no such file")
     arena = ARENA_SIZE if request.arena_size is None else request.arena_size

@@ -36,7 +36,7 @@ def parse_dir(text: str) -> tuple[Path, str]:
 def run(
     file: Module,
     args: Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="The module's arguments.")] = None,
-    on: Annotated[str, typer.Option("--on", help="Where: host, qemu.")] = "host",
+    on: Annotated[str, typer.Option("--on", help="Where: host, sim, qemu, sel4.")] = "host",
     arg: Annotated[list[str] | None, typer.Option("--arg", help="Argument of the module, before ARGS.")] = None,
     env: Env = None,
     directory: Annotated[
@@ -46,6 +46,16 @@ def run(
     fuel: Fuel = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="S", min=0.001, help="Seconds it may take.")
+    ] = None,
+    time: Annotated[str | None, typer.Option("--time", help="Simulator: real or virtual time.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Simulator: of randomness and scheduling.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option("--record", metavar="FILE", help="Simulator: record the run in FILE.")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", metavar="FILE", help="Simulator: run again what FILE recorded.")
     ] = None,
 ) -> None:
     """Run a module to its end; the exit code is the module's own."""
@@ -59,6 +69,10 @@ def run(
         arena_size=parse_size(arena) if arena is not None else None,
         fuel=fuel,
         timeout_s=timeout,
+        time=time,
+        seed=seed,
+        record=record,
+        replay=replay,
     )
     runners = {entry.name: entry for entry in entry_points(group="wasel.runners")}
     if on not in runners:

@@ -19,8 +19,10 @@ enum { FRAME_WORDS = 20, FRAME_LINK = 11, RETURN_PADDING = 0 }; /* sel4_bridge/e
 #endif
 
 #if defined(SANITIZED)
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
+/* AddressSanitizer's interface (sanitizer/common_interface_defs.h, asan_interface.h), which this compiler lacks. */
+void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size);
+void __sanitizer_finish_switch_fiber(void *save, const void **old_bottom, size_t *old_size);
+void __asan_unpoison_memory_region(const volatile void *address, size_t size);
 #endif
 
 void sb_switch(uintptr_t *from, uintptr_t to);
