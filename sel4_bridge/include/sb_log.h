@@ -27,7 +27,7 @@ struct sb_log {
     uint32_t head __attribute__((aligned(64))); /* written by the PRODUCER, release after the record */
     uint32_t tail __attribute__((aligned(64))); /* written by the CONSUMER, release after reading */
     uint32_t waiting __attribute__((aligned(64))); /* PRODUCER sets 1 when it found no room: CONSUMER notifies */
-    uint64_t calls __attribute__((aligned(64))); /* counters of the slot since boot, written by wasi, for `stats` */
+    uint64_t calls __attribute__((aligned(64))); /* counters of the slot since boot, by wasi, for `stats`; less than 64 behind */
     uint64_t refused; /* messages that no engine of ours sends */
     uint64_t pending; /* answers "not yet" */
     uint8_t data[SB_LOG_DATA_SIZE] __attribute__((aligned(4096)));

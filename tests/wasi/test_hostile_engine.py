@@ -8,19 +8,14 @@ import hashlib
 import os
 import shutil
 import struct
-from pathlib import Path
 
 import pytest
 
 from agent.link.device import Device as Link
-from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
-from edge_engine.zig import DEVICE, ROOT, WASI, compile_objects, link
-from qemu.image import build_image
+from edge_engine.zig import ROOT, WASI, compile_objects, link
 from qemu.launcher import running_device
-from sel4_bridge import build
-from sel4_bridge.generate import ENGINE_PD_SOURCES
+from sel4_bridge.variant import Change, build_variant
 
-# ruff: noqa: SLF001 - a device of the builder's own parts, with one of them changed
 pytestmark = pytest.mark.system
 OUT = ROOT / "build" / "tests" / "wasi"
 LINES = 150
@@ -30,29 +25,13 @@ TIMEOUT_S = 240.0
 
 @pytest.fixture(scope="module", params=["standin", "sel4"])
 def hostile_image(request):
-    """The device's image with the test build of the engine, which has its entry where the supervisor expects it."""
+    """The device's image with the test build of the engine."""
     if shutil.which("qemu-system-aarch64") is None:
         pytest.skip("qemu-system-aarch64 is not installed")
-    sdk = os.environ.get("MICROKIT_SDK")
-    if request.param == "sel4" and not sdk:
+    if request.param == "sel4" and not os.environ.get("MICROKIT_SDK"):
         pytest.skip("MICROKIT_SDK is not set: genuine seL4 needs the Microkit SDK")
-    device = build.build_device(request.param)
-    folder = OUT / f"hostile-{request.param}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in device.elves.values():
-        shutil.copy(path, folder / path.name)
-    builder = build._Builder(request.param, Path(sdk).resolve() if request.param == "sel4" else None)
-    objects = compile_objects(ENGINE_SOURCES, ROOT / "build" / "device" / "obj" / "edge_engine", DEVICE, ENGINE_FLAGS)
-    sources = (*ENGINE_PD_SOURCES, ROOT / "tests" / "wasi" / "hostile_engine.c")
-    objects += compile_objects(sources, folder / "obj", DEVICE, builder.flags())
-    flags = (*build.ENGINE_LINK_FLAGS, "-Wl,--wrap=sb_run")
-    engine = build.link_pd([*objects, build._runtime()], folder / "engine.elf", builder.sdk, flags=flags)
-    entries = {build.elf_symbol(path, build.ENGINE_ENTRY_SYMBOL) for path in (engine, device.elves["engine"])}
-    assert len(entries) == 1
-    if request.param == "sel4":
-        return "sel4", build._sel4_image(builder.sdk, device.system_file, folder, sorted(folder.glob("*.elf")))
-    build_image(device.system_file, folder, folder / "image.bin")
-    return "standin", folder / "image.bin"
+    source = ROOT / "tests" / "wasi" / "hostile_engine.c"
+    return request.param, build_variant("hostile", request.param, (Change("engine", (source,), "sb_run"),))
 
 
 @pytest.fixture(scope="module")
