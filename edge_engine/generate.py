@@ -57,7 +57,7 @@ def _size(operation: Operation) -> int:
 def _handler(name: str, parts: tuple[Operation, ...]) -> str:
     """C of one handler."""
     at = HANDLER_WORD
-    lines = [f"enum ee_trap ee_h_{name}(EE_ARGS)", "{"]
+    lines = [f"EE_HANDLER ee_h_{name}(EE_ARGS)", "{"]
     for number, part in enumerate(parts):
         places = []
         where = at
@@ -114,11 +114,11 @@ _Static_assert(EE_HANDLER_BYTES == {HANDLER_WORD}, "generate.py knows how long a
 
 def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], names: list[str], nodes: list[_Node]) -> str:
     out = [TOP, '#include "operations.h"', '#include "handlers.h"', ""]
-    out += [f"enum ee_trap ee_h_{name}(EE_ARGS);" for name in names]
+    out += [f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name in names]
     out += [
         "",
-        "const struct ee_handler_entry ee_handlers[EE_HANDLER_COUNT] = {",
-        *(f"    {{ee_h_{name}}}," for name in names),
+        "const ee_handler ee_handlers[EE_HANDLER_COUNT] = {",
+        *(f"    ee_h_{name}," for name in names),
         "};",
         "",
     ]
@@ -163,7 +163,7 @@ def _files(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], rows: l
     }
     for number, start in enumerate(range(0, len(handlers), HANDLERS_PER_FILE)):
         group = handlers[start : start + HANDLERS_PER_FILE]
-        prototypes = "\n".join(f"enum ee_trap ee_h_{name}(EE_ARGS);" for name, _ in group)
+        prototypes = "\n".join(f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name, _ in group)
         bodies = "\n\n".join(_handler(name, parts) for name, parts in group)
         files[f"handlers_{number:02}.c"] = f'{TOP}#include "interpret.h"\n\n{prototypes}\n\n{bodies}\n'
     return files

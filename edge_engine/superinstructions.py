@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import heapq
 import itertools
-import math
 import re
 import subprocess
 import sys
@@ -287,7 +286,9 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=3, choices=range(2, MAX_PARTS + 1))
     parser.add_argument("--loop-factor", type=float, default=2.0, help="how much more each loop around code counts")
     parser.add_argument("--least-modules", type=int, default=8, help="in how many modules a sequence must occur")
-    parser.add_argument("--spread", type=float, default=0.2, help="share of weight given to operations of the same kinds")
+    parser.add_argument(
+        "--spread", type=float, default=0.2, help="share of weight given to operations of the same kinds"
+    )
     parser.add_argument("--output", type=Path, default=SUPERINSTRUCTIONS)
     options = parser.parse_args()
     operations, _ = all_operations()

@@ -29,14 +29,22 @@ static void put(uint32_t number)
     fwrite(&out, 2, 1, stdout);
 }
 
+static uint16_t operations[UINT16_MAX + 1]; /* by handler word, from 1; 0: none */
+
+static void number_operations(const struct ee_instance *in)
+{
+    for (uint16_t i = 0; i < EE_DO_COUNT; i++)
+        operations[ee_handler_word(in, i)] = (uint16_t)(i + 1);
+}
+
 static uint16_t operation_at(const uint8_t *code)
 {
     ee_word word = *(const ee_word *)(const void *)code;
-    if (word >= EE_DO_COUNT) {
+    if (operations[word] == 0) {
         fprintf(stderr, "listing: code that is no operation\n");
         exit(1);
     }
-    return (uint16_t)word;
+    return (uint16_t)(operations[word] - 1);
 }
 
 /* Marks on the bytes of one function's code. A loop reaches from its head to the last branch back to it. */
@@ -130,11 +138,15 @@ static void list(const uint8_t *code, uint32_t size, const uint32_t *hits)
 static struct ee_instance *prepare(const uint8_t *bytes, size_t size, uint8_t *arena, struct ee_error *error)
 {
     static struct ee_global_cell no_global;
+    const uint8_t *handlers = (const uint8_t *)UINTPTR_MAX;
+    for (uint32_t i = 0; i < EE_HANDLER_COUNT; i++)
+        if ((uintptr_t)ee_handlers[i] < (uintptr_t)handlers)
+            handlers = (const uint8_t *)(uintptr_t)ee_handlers[i];
     memset(arena, 0, sizeof(struct ee_instance));
     struct ee_instance *in = (struct ee_instance *)(void *)arena;
     ee_arena_init(&in->arena, arena, ARENA_BYTES);
     in->arena_size = ARENA_BYTES;
-    in->handlers = ee_handlers;
+    in->handlers = handlers;
     if (ee_arena_alloc(&in->arena, sizeof *in, 16) == NULL || ee_decode(bytes, size, &in->arena, &in->module, error) != EE_OK ||
         ee_validate(in->module, &in->arena, error) != EE_OK)
         return NULL;
@@ -277,6 +289,7 @@ int main(int argc, char **argv)
             in = ran;
         else
             in = prepare(bytes, size, arena, &error);
+        number_operations(in);
         for (uint32_t f = in->module->imported_functions; f < in->module->function_count; f++)
             if (in->functions[f].code == EE_LAZY_CODE && (ran != NULL || ee_translate(in, &in->functions[f]) != EE_TRAP_NONE))
                 refused++;

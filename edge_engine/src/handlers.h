@@ -51,11 +51,11 @@ enum { EE_NO_HANDLER = 0xffff };
 /* Operand layouts: four bits an operand, first operand lowest. */
 enum { EE_OPERAND_NONE, EE_OPERAND_16, EE_OPERAND_32, EE_OPERAND_64, EE_OPERAND_LABEL };
 
-extern const struct ee_handler_entry ee_handlers[];
+extern const ee_handler ee_handlers[];
 
-static inline uint64_t ee_handler_word(uint32_t number)
+static inline uint16_t ee_handler_word(const struct ee_instance *in, uint32_t number)
 {
-    return EE_HANDLER_BYTES == 2 ? number : (uint64_t)(uintptr_t)ee_handlers[number].handler;
+    return (uint16_t)(((uintptr_t)ee_handlers[number] - (uintptr_t)in->handlers) >> EE_HANDLER_SHIFT);
 }
 
 extern const uint32_t ee_operand_layouts[];

@@ -4,13 +4,20 @@
 #include "handlers.h"
 #include "operations.h"
 
-/* Handlers of the two stubs; see EE_EXIT_CODE and EE_LAZY_CODE. */
-static void place_stubs(struct ee_instance *in)
+/* Where handlers begin, and the two stubs (EE_EXIT_CODE, EE_LAZY_CODE); false: handler words cannot reach them all. */
+static bool place_handlers(struct ee_instance *in)
 {
-    in->handlers = ee_handlers;
-    uint64_t exit = ee_handler_word(EE_DO_exit), lazy = ee_handler_word(EE_DO_lazy);
+    uintptr_t low = (uintptr_t)ee_handlers[0], high = low;
+    for (uint32_t i = 1; i < EE_HANDLER_COUNT; i++) {
+        uintptr_t at = (uintptr_t)ee_handlers[i];
+        low = at < low ? at : low;
+        high = at > high ? at : high;
+    }
+    in->handlers = (const uint8_t *)low;
+    uint16_t exit = ee_handler_word(in, EE_DO_exit), lazy = ee_handler_word(in, EE_DO_lazy);
     memcpy(in->stubs + EE_EXIT_CODE, &exit, EE_HANDLER_BYTES);
     memcpy(in->stubs + EE_LAZY_CODE, &lazy, EE_HANDLER_BYTES);
+    return (high - low) >> EE_HANDLER_SHIFT <= UINT16_MAX;
 }
 
 static bool place_spaces(struct ee_instance *in)
@@ -122,7 +129,8 @@ enum ee_status ee_load(const uint8_t *bytes, size_t size, const struct ee_config
     in->stack_size = config->stack_size != 0 ? config->stack_size : EE_DEFAULT_STACK_SIZE;
     in->metered = config->metered;
     ee_set_fuel(in, config->fuel);
-    place_stubs(in);
+    if (!place_handlers(in))
+        return ee_fail(error, EE_MISUSE, EE_NO_INDEX, EE_NO_INDEX, "this build's handlers lie too far apart");
 
     enum ee_status status = ee_decode(bytes, size, &in->arena, &in->module, error);
     if (status == EE_OK)

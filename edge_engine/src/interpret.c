@@ -4,7 +4,7 @@
 
 enum ee_trap ee_interpret(struct ee_instance *in, const uint8_t *pc, uint8_t *fp)
 {
-    const struct ee_handler_entry *hb = in->handlers;
+    const uint8_t *hb = in->handlers;
     ee_f64x2 fa = {0, 0};
     uint64_t back = (uint64_t)(uintptr_t)ee_code(in, EE_EXIT_CODE);
     return EE_HANDLER_AT(pc)(pc, fp, in->memory->base, in, back, hb, fa);

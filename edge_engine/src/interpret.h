@@ -2,12 +2,11 @@
 /*
  * What the generated handlers are made of.
  *
- * Translated code is a sequence of instructions: a 32-bit handler word (the handler's distance from handler_base), then
- * operands, packed. A handler ends by a tail call of the next one, so the machine's stack never grows. Its arguments are
+ * Translated code is a sequence of instructions: a 16-bit handler word, then operands, packed. A handler ends by a tail call of the next one, so the machine's stack never grows. Its arguments are
  * the interpreter's registers:
  *
  *   pc   the instruction        fp   the frame: parameters, return address, locals, operand stack; 8-byte slots
- *   mem  linear memory's base   in   the instance      acc, fa   the accumulators      hb   handler_base
+ *   mem  linear memory's base   in   the instance      acc, fa   the accumulators      hb   the lowest handler
  *
  * pc and fp are the first two arguments (rdi, rsi; x0, x1) and still hold the instruction's own values at every access
  * to linear memory (EE_KEEP_PC): that is how a fault finds its instruction. An i32 in acc or in a slot has undefined
@@ -29,16 +28,12 @@ typedef float ee_f32u __attribute__((aligned(1)));
 typedef double ee_f64u __attribute__((aligned(1)));
 typedef ee_f64x2 ee_vecu __attribute__((aligned(1)));
 
-struct ee_handler_entry;
 #define EE_ARGS                                                                                                     \
-    const uint8_t *pc, uint8_t *fp, uint8_t *mem, struct ee_instance *in, uint64_t acc, const struct ee_handler_entry *hb, ee_f64x2 fa
+    const uint8_t *pc, uint8_t *fp, uint8_t *mem, struct ee_instance *in, uint64_t acc, const uint8_t *hb, ee_f64x2 fa
 #define EE_PASS(pc_) (pc_), fp, mem, in, acc, hb, fa
 #define EE_MUSTTAIL __attribute__((musttail))
 
 typedef enum ee_trap (*ee_handler)(EE_ARGS);
-struct ee_handler_entry {
-    ee_handler handler;
-};
 
 
 /* A build for choosing superinstructions counts how often the instruction at each byte of the arena is executed. */
@@ -49,14 +44,20 @@ extern uint32_t *ee_profile;
 #define EE_COUNT(p) (void)0
 #endif
 
+/*
+ * A handler word is the handler's distance from the lowest one, in units of its alignment: 16 bits reach 512 KiB. Code
+ * with sanitizers is longer.
+ */
 #define EE_HANDLER_BYTES 2
-#if EE_HANDLER_BYTES == 2
-typedef uint16_t ee_word __attribute__((aligned(1)));
-#define EE_HANDLER_AT(p) (hb[*(const ee_word *)(p)].handler)
+#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
+#define EE_HANDLER_SHIFT 7
 #else
-typedef uint64_t ee_word __attribute__((aligned(1)));
-#define EE_HANDLER_AT(p) ((void)hb, (ee_handler)(uintptr_t)*(const ee_word *)(p))
+#define EE_HANDLER_SHIFT 3
 #endif
+#define EE_HANDLER __attribute__((aligned(1 << EE_HANDLER_SHIFT))) enum ee_trap
+typedef uint16_t ee_word __attribute__((aligned(1)));
+#define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + ((uint64_t)*(const ee_word *)(p) << EE_HANDLER_SHIFT)))
+
 #define EE_GO(p)                                   \
     do {                                           \
         const uint8_t *go_ = (p);                  \

@@ -59,8 +59,6 @@ struct ee_activation {
     struct ee_instance *caller; /* whose code made this call; NULL: the host */
 };
 
-struct ee_handler_entry;
-
 struct ee_instance {
     uint8_t stubs[24]; /* tiny pieces of code: where calls from outside return to, and what untranslated functions are */
     struct ee_memory_cell *memory; /* memory 0; without one an empty cell */
@@ -73,7 +71,7 @@ struct ee_instance {
     struct ee_table_cell **tables;
     struct ee_global_cell **globals;
     struct ee_module *module;
-    const struct ee_handler_entry *handlers;
+    const uint8_t *handlers; /* the lowest one */
 
     uint64_t result_int;
     uint64_t result_float[2];

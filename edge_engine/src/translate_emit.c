@@ -99,7 +99,7 @@ static void emit(struct ee_translator *t)
     uint32_t handler;
     uint32_t length = match(t, &handler);
     uint32_t begin = t->position;
-    put(t, ee_handler_word(handler), EE_HANDLER_BYTES);
+    put(t, ee_handler_word(t->in, handler), EE_HANDLER_BYTES);
     for (uint32_t n = 0; n < length; n++) {
         struct ee_pending *p = pending(t, 0);
         uint32_t layout = ee_operand_layouts[p->operation];
