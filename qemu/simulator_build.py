@@ -19,13 +19,12 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_engine.build import PRELOADS, SANITIZE_FLAGS, find_gcc_library
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import HOST, ROOT, Target, compile_objects, link
-from sel4_bridge.build import SHA256_SOURCE, SUPERVISOR_SOURCES, compile_zig
-from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
+from sel4_bridge.build import DOMAIN_SOURCES, compile_zig, write_sources
+from sel4_bridge.generate import INCLUDE_FLAGS
 from sel4_bridge.libmicrokit import LIBMICROKIT_INCLUDE, LIBMICROKIT_SOURCES
 from sel4_bridge.system import (
     ARENA_VADDR,
@@ -37,11 +36,7 @@ from sel4_bridge.system import (
     PL031_PADDR,
     System,
     device_system,
-    write_layout_header,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["SimulatorBuild", "build_simulator", "system_table"]
 
@@ -51,9 +46,11 @@ FLASH_PADDR = 0x0400_0000  # bank 1 of QEMU's virt machine
 ENGINE_ENTRY = 0x1000  # stands for an engine's entry point, which is no address here
 
 PROGRAM_SOURCES = tuple(
-    FOLDER / f"{name}.c" for name in ("clock", "context", "domain", "kernel", "main", "memory", "record", "schedule", "uart")
+    FOLDER / f"{name}.c"
+    for name in ("clock", "context", "domain", "kernel", "main", "memory", "record", "schedule", "uart")
 )
-DEVICE_ONLY = {"coroutine.c", "switch.S", "entry.S"}  # of the engine's domain: AArch64's stacks
+DEVICE_ONLY = {BRIDGE / "engine" / name for name in ("coroutine.c", "switch.S", "entry.S")}  # AArch64's stacks
+PIC = Target("host", HOST.triple, ("-fPIC",))
 FLAGS = (
     "-std=gnu17",
     "-O2",
@@ -112,7 +109,11 @@ def system_table(system: System) -> str:
         for end, other in ((channel.first, channel.second), (channel.second, channel.first))
     ]
     tables = (
-        ("domain", "const char *name; int priority, parent; unsigned child; uint64_t budget_us, period_us;", domain_rows),
+        (
+            "domain",
+            "const char *name; int priority, parent; unsigned child; uint64_t budget_us, period_us;",
+            domain_rows,
+        ),
         ("region", "const char *name; uint64_t size; bool is_device; uint64_t address;", region_rows),
         ("map", "int domain, region; bool read, write, execute; uint64_t hole; const char *symbol;", map_rows),
         ("irq", "int domain, number; unsigned channel;", irq_rows),
@@ -190,34 +191,32 @@ class _Builder:
         objects = compile_objects((*PROGRAM_SOURCES, switch), self.out / "program", HOST, flags)
         return link(objects, self.out / "wasel-sim", HOST, ("-rdynamic", *self.runtime()))
 
-    def domain(self, name: str, sources: Sequence[Path], extra: Sequence[Path] = ()) -> Path:
-        own = (FOLDER / "domain_glue.c", *(source for source in LIBMICROKIT_SOURCES if source.suffix == ".c"))
-        objects = compile_objects((*sources, *own), self.out / name, HOST, self.domain_flags())
+    def domain(self, name: str) -> Path:
+        wanted = [source for source in DOMAIN_SOURCES[name] if source not in DEVICE_ONLY]
+        sources = [source for source in wanted if source.suffix != ".zig"]
+        sources += [source for source in LIBMICROKIT_SOURCES if source.suffix == ".c"]
+        sources.append(FOLDER / "domain_glue.c")
+        if name == "engine":
+            sources.append(FOLDER / "coroutine.c")
+        objects = compile_objects(sources, self.out / name, HOST, self.domain_flags())
+        objects += [
+            compile_zig(source, self.out / f"{source.stem}.o", PIC) for source in wanted if source.suffix == ".zig"
+        ]
+        if name == "engine":
+            objects += compile_objects(
+                ENGINE_SOURCES, self.out / "edge_engine", HOST, self.flags(*ENGINE_FLAGS, "-fPIC")
+            )
         flags = ("-shared", "-Wl,-Bsymbolic", "-Wl,-z,undefs", *self.runtime())
-        return link([*objects, *extra], self.out / f"{name}.so", HOST, flags)
-
-    def engine(self) -> Path:
-        flags = self.flags(*ENGINE_FLAGS, "-fPIC")
-        objects = compile_objects(ENGINE_SOURCES, self.out / "edge_engine", HOST, flags)
-        sources = [source for source in ENGINE_PD_SOURCES if source.name not in DEVICE_ONLY]
-        return self.domain("engine", (*sources, FOLDER / "coroutine.c"), objects)
+        return link(objects, self.out / f"{name}.so", HOST, flags)
 
     def images(self) -> dict[str, Path]:
-        """Every domain's file by the name that the description has for it."""
+        """Build every domain; their files by the names that the description has for them."""
         _write(
             self.out / "generated" / "sb_engine_entry.h",
             "/* SPDX-License-Identifier: Apache-2.0 */\n/* Generated: where an engine is restarted. */\n#pragma once\n\n"
             f"#define SB_ENGINE_ENTRY {ENGINE_ENTRY:#x}u\n",
         )
-        target = Target("host", HOST.triple, ("-fPIC",))
-        sha256 = compile_zig(SHA256_SOURCE, self.out / "sha256.o", target)
-        return {
-            "timer.elf": self.domain("timer", (BRIDGE / "timer" / "timer.c",)),
-            "uart.elf": self.domain("uart", (BRIDGE / "uart" / "uart.c",)),
-            "supervisor.elf": self.domain("supervisor", (*SUPERVISOR_SOURCES, BRIDGE / "supervisor" / "pd.c"), (sha256,)),
-            "wasi.elf": self.domain("wasi", WASI_PD_SOURCES),
-            "engine.elf": self.engine(),
-        }
+        return {f"{name}.elf": self.domain(name) for name in DOMAIN_SOURCES}
 
 
 def _copy(source: Path, output: Path) -> None:
@@ -238,8 +237,7 @@ def build_simulator(*, sanitize: bool = False) -> SimulatorBuild:
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        write_generated()
-        write_layout_header(ROOT / "build" / "generated" / "sb_layout.h")
+        write_sources()
         _write(out / "generated" / "sim_system.h", system_table(system))
         builder = _Builder(out, sanitize)
         program = builder.program()

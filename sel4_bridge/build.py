@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "DOMAIN_SOURCES",
     "ENGINE_ENTRY_SYMBOL",
     "KERNELS",
     "SUPERVISOR_SOURCES",
@@ -46,6 +47,7 @@ __all__ = [
     "build_device",
     "compile_zig",
     "elf_symbol",
+    "write_sources",
 ]
 
 BRIDGE = ROOT / "sel4_bridge"
@@ -76,6 +78,16 @@ SUPERVISOR_SOURCES = tuple(
     )
 )
 SHA256_SOURCE = BRIDGE / "supervisor" / "sha256.zig"
+
+# Every domain's sources by its name in the description, C, assembler and Zig; the host simulator builds the same ones.
+# The engine's also has the sources of edge_engine, which have flags of their own.
+DOMAIN_SOURCES: dict[str, tuple[Path, ...]] = {
+    "timer": (BRIDGE / "timer" / "timer.c",),
+    "uart": (BRIDGE / "uart" / "uart.c",),
+    "supervisor": (*SUPERVISOR_SOURCES, BRIDGE / "supervisor" / "pd.c", SHA256_SOURCE),
+    "wasi": WASI_PD_SOURCES,
+    "engine": ENGINE_PD_SOURCES,
+}
 
 
 class BuildError(Exception):
@@ -177,10 +189,14 @@ class _Builder:
             *include_flags(self.sdk),
         )
 
-    def domain(self, name: str, sources: Sequence[Path], extra: Sequence[Path] = ()) -> Path:
-        """Compile and link one protection domain; `extra` are objects that exist already."""
+    def domain(self, name: str) -> Path:
+        """Compile and link one protection domain."""
+        sources = [source for source in DOMAIN_SOURCES[name] if source.suffix != ".zig"]
         objects = compile_objects(sources, self.folder / "obj" / name, DEVICE, self.flags())
-        return self.link(name, [*objects, *extra])
+        for source in DOMAIN_SOURCES[name]:
+            if source.suffix == ".zig":
+                objects.append(compile_zig(source, BUILD / "device" / "obj" / f"{source.stem}.o", DEVICE))
+        return self.link(name, objects)
 
     def link(self, name: str, objects: Sequence[Path], flags: tuple[str, ...] = ()) -> Path:
         """Link one protection domain."""
@@ -189,7 +205,7 @@ class _Builder:
     def engine(self) -> Path:
         """Link the engine's domain: edge_engine with its own flags, the bridge's part with everybody's."""
         objects = compile_objects(ENGINE_SOURCES, BUILD / "device" / "obj" / "edge_engine", DEVICE, ENGINE_FLAGS)
-        objects += compile_objects(ENGINE_PD_SOURCES, self.folder / "obj" / "engine", DEVICE, self.flags())
+        objects += compile_objects(DOMAIN_SOURCES["engine"], self.folder / "obj" / "engine", DEVICE, self.flags())
         return self.link("engine", objects, ENGINE_LINK_FLAGS)
 
     def supervisor(self, engine: Path) -> Path:
@@ -200,8 +216,7 @@ class _Builder:
             f"#define SB_ENGINE_ENTRY {elf_symbol(engine, ENGINE_ENTRY_SYMBOL):#x}u\n"
         )
         _write(self.folder / "generated" / "sb_engine_entry.h", header.encode())
-        sha256 = compile_zig(SHA256_SOURCE, BUILD / "device" / "obj" / "sha256.o", DEVICE)
-        return self.domain("supervisor", (*SUPERVISOR_SOURCES, BRIDGE / "supervisor" / "pd.c"), (sha256,))
+        return self.domain("supervisor")
 
 
 def _sel4_image(sdk: Path, system_file: Path, folder: Path, elves: Sequence[Path]) -> Path:
@@ -261,18 +276,23 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _build(builder: _Builder) -> Device:
+def write_sources() -> None:
+    """Write every generated source and header that domains of any kernel need, but SB_ENGINE_ENTRY."""
     write_generated()
     write_layout_header(GENERATED / "sb_layout.h")
+
+
+def _build(builder: _Builder) -> Device:
+    write_sources()
     system_file = builder.folder / "wasel.system"
     write_system_file(system_file)
 
     engine = builder.engine()
     elves = {
-        "timer": builder.domain("timer", (BRIDGE / "timer" / "timer.c",)),
-        "uart": builder.domain("uart", (BRIDGE / "uart" / "uart.c",)),
+        "timer": builder.domain("timer"),
+        "uart": builder.domain("uart"),
         "supervisor": builder.supervisor(engine),
-        "wasi": builder.domain("wasi", WASI_PD_SOURCES),
+        "wasi": builder.domain("wasi"),
         "engine": engine,
     }
     wanted = {domain.image for domain in device_system().all_domains()}

@@ -2,9 +2,11 @@
 /*
  * The generic timer: a counter of 62.5 MHz as on QEMU's machine, one deadline, and the real-time clock.
  *
- * Contract: real time counts from the simulator's start by the host's monotonic clock. Virtual time moves only by what
- * is charged: kernel entries, readings of the counter, and jumps to the next deadline when nobody can run. A reading in
- * real time is recorded; a replay answers the recorded ones.
+ * Contract: real time counts from the simulator's start by the host's monotonic clock. Virtual time moves by
+ * what the engines' kernel entries are charged and by jumps to the next deadline when nobody can run, so that it does
+ * not depend on how often somebody outside asks the device for something. A domain that reads the counter again without
+ * a kernel entry between sees it move on, for itself alone. A reading in real time is recorded; a replay answers the
+ * recorded ones.
  */
 #include <sb_counter.h>
 #include <time.h>
@@ -14,8 +16,8 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define COUNTER_HZ UINT64_C(62500000)
 #define NS_PER_TICK (NS_PER_S / COUNTER_HZ)
-#define READING_NS 1000u             /* virtual time that a reading takes */
-#define VIRTUAL_EPOCH 1767225600u    /* 2026-01-01 00:00 UTC: what the RTC starts with in virtual time */
+#define READING_NS 1000u          /* virtual time between two readings in a row of one domain */
+#define VIRTUAL_EPOCH 1767225600u /* 2026-01-01 00:00 UTC: what the RTC starts with in virtual time */
 
 static uint64_t start_ns;   /* of the host's clock */
 static uint64_t virtual_ns;
@@ -52,13 +54,22 @@ uint64_t sb_counter_hz(void)
     return COUNTER_HZ;
 }
 
+/* Never less than the domain's last reading. */
+static uint64_t virtual_reading(struct sim_domain *domain)
+{
+    domain->readings = domain->read_at == sim.entries ? domain->readings + 1 : 0;
+    domain->read_at = sim.entries;
+    uint64_t ticks = (virtual_ns + domain->readings * READING_NS) / NS_PER_TICK;
+    domain->last_ticks = ticks > domain->last_ticks ? ticks : domain->last_ticks;
+    return domain->last_ticks;
+}
+
 uint64_t sb_counter_ticks(void)
 {
     sim.in_kernel = 1;
     uint64_t ticks;
     if (sim.options.virtual_time) {
-        virtual_ns += READING_NS;
-        ticks = virtual_ns / NS_PER_TICK;
+        ticks = virtual_reading(sim.current);
     } else if (sim_replaying()) {
         ticks = last_ticks + sim_replay_counter();
     } else {

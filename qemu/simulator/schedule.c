@@ -19,7 +19,7 @@
 #include "sim.h"
 
 #define NS_PER_S UINT64_C(1000000000)
-#define ENTRY_NS 500u         /* virtual time that a kernel entry takes */
+#define ENTRY_NS 500u         /* virtual time that a kernel entry of an engine takes */
 #define TICK_NS 1000000u      /* Microkit's default time slice */
 #define WATCHDOG_NS 20000000u /* of processor time */
 
@@ -146,9 +146,10 @@ static void take_tick(bool stuck)
     struct sim_domain *domain = sim.current;
     sim.tick = 0;
     if (sim.options.virtual_time) {
-        if (stuck) {
-            sim_record_event(SIM_EVENT_ROTATE, WATCHDOG_NS, NULL, 0);
-            sim_rotate(WATCHDOG_NS);
+        if (stuck) { /* computing takes no virtual time, unless somebody waits for time to pass */
+            uint64_t passed_ns = sim_clock_wait_ns() == UINT64_MAX ? 0 : WATCHDOG_NS;
+            sim_record_event(SIM_EVENT_ROTATE, passed_ns, NULL, 0);
+            sim_rotate(passed_ns);
         }
     } else {
         sim_clock_check();
@@ -176,7 +177,7 @@ static void give_way(struct sim_domain *domain)
 
 void sim_leave(struct sim_domain *domain)
 {
-    if (sim.options.virtual_time) {
+    if (sim.options.virtual_time && is_engine(domain)) {
         sim_clock_charge(ENTRY_NS);
         domain->used_ns += ENTRY_NS;
         domain->period_used_ns += ENTRY_NS;

@@ -59,6 +59,7 @@ struct sim_domain {
     uint64_t used_ns;         /* of the slice */
     uint64_t period_used_ns;  /* of the budget */
     uint64_t period_start_ns;
+    uint64_t readings, read_at, last_ticks; /* of the counter in virtual time */
 };
 
 struct sim_options {
