@@ -28,16 +28,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.errors import WaselError
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import DEVICE, ROOT, Target, ToolError, compile_objects, run_tool
 from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
 from sel4_bridge.libmicrokit import PD_FLAGS, SDK_BOARD, include_flags, link_pd, sdk_board_folder
 from sel4_bridge.system import device_system, write_layout_header, write_system_file
+from sel4_bridge.trust import Anchors, anchors_header, development, limits_header, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "CRYPTO_SOURCES",
+    "DEVELOPMENT_KEY",
     "DOMAIN_SOURCES",
     "ENGINE_ENTRY_SYMBOL",
     "KERNELS",
@@ -63,6 +67,7 @@ TOOL_TIMEOUT_S = 120.0
 SUPERVISOR_SOURCES = tuple(
     BRIDGE / "supervisor" / f"{name}.c"
     for name in (
+        "admit",
         "cbor",
         "console_frame",
         "engine",
@@ -70,21 +75,28 @@ SUPERVISOR_SOURCES = tuple(
         "launch",
         "log_drain",
         "log_history",
+        "manifest",
+        "module_file",
         "modules",
         "os_group",
+        "refusal",
+        "signature",
         "slots",
         "smp",
+        "strict_map",
         "supervisor",
+        "trust",
     )
 )
-SHA256_SOURCE = BRIDGE / "supervisor" / "sha256.zig"
+CRYPTO_SOURCES = (BRIDGE / "supervisor" / "sha256.zig", BRIDGE / "supervisor" / "ed25519.zig")
+DEVELOPMENT_KEY = BUILD / "keys" / "development"
 
 # Every domain's sources by its name in the description, C, assembler and Zig; the host simulator builds the same ones.
 # The engine's also has the sources of edge_engine, which have flags of their own.
 DOMAIN_SOURCES: dict[str, tuple[Path, ...]] = {
     "timer": (BRIDGE / "timer" / "timer.c",),
     "uart": (BRIDGE / "uart" / "uart.c",),
-    "supervisor": (*SUPERVISOR_SOURCES, BRIDGE / "supervisor" / "pd.c", SHA256_SOURCE),
+    "supervisor": (*SUPERVISOR_SOURCES, BRIDGE / "supervisor" / "pd.c", *CRYPTO_SOURCES),
     "wasi": WASI_PD_SOURCES,
     "engine": ENGINE_PD_SOURCES,
 }
@@ -174,18 +186,19 @@ class _Builder:
 
     kernel: str
     sdk: Path | None
+    anchors: Anchors
 
     @property
     def folder(self) -> Path:
-        return BUILD / "device" / self.kernel
+        return BUILD / "device" / (self.kernel if self.anchors.development else f"{self.kernel}-release")
 
     def flags(self) -> tuple[str, ...]:
         return (
             *PD_FLAGS,
             "-g0",
+            f"-I{self.folder / 'generated'}",  # first: a release image has its own sb_trust.h
             *INCLUDE_FLAGS,
             f"-I{BRIDGE / 'include' / 'freestanding'}",
-            f"-I{self.folder / 'generated'}",
             *include_flags(self.sdk),
         )
 
@@ -216,6 +229,7 @@ class _Builder:
             f"#define SB_ENGINE_ENTRY {elf_symbol(engine, ENGINE_ENTRY_SYMBOL):#x}u\n"
         )
         _write(self.folder / "generated" / "sb_engine_entry.h", header.encode())
+        _write(self.folder / "generated" / "sb_trust.h", anchors_header(self.anchors).encode())
         return self.domain("supervisor")
 
 
@@ -257,14 +271,19 @@ def _checked_sdk(kernel: str, sdk: Path | None) -> Path | None:
     return chosen.resolve()
 
 
-def build_device(kernel: str, sdk: Path | None = None) -> Device:
+def build_device(kernel: str, sdk: Path | None = None, *, root: Path | None = None) -> Device:
     """Build everything for one kernel, "standin" or "sel4".
 
-    With an SDK the domains are linked with its libmicrokit, for the stand-in kernel too. BuildError, ToolError.
+    With an SDK the domains are linked with its libmicrokit, for the stand-in kernel too. With a root document it is a
+    release image, which runs nothing unsigned; without, a development image. BuildError, ToolError.
     """
-    builder = _Builder(kernel, _checked_sdk(kernel, sdk))
+    checked = _checked_sdk(kernel, sdk)
     with _alone():
-        return _build(builder)
+        try:
+            anchors = development(DEVELOPMENT_KEY) if root is None else release(root)
+        except WaselError as error:
+            raise BuildError(str(error)) from error
+        return _build(_Builder(kernel, checked, anchors))
 
 
 @contextlib.contextmanager
@@ -280,6 +299,8 @@ def write_sources() -> None:
     """Write every generated source and header that domains of any kernel need, but SB_ENGINE_ENTRY."""
     write_generated()
     write_layout_header(GENERATED / "sb_layout.h")
+    _write(GENERATED / "sb_trust_limits.h", limits_header().encode())
+    _write(GENERATED / "sb_trust.h", anchors_header(development(DEVELOPMENT_KEY)).encode())
 
 
 def _build(builder: _Builder) -> Device:
@@ -325,9 +346,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build a wasel device image.")
     parser.add_argument("--kernel", choices=KERNELS, default="standin")
     parser.add_argument("--sdk", type=Path, help=f"folder of the Microkit SDK (default: {SDK_VARIABLE})")
+    parser.add_argument("--release", type=Path, metavar="ROOT", help="trust this root document, run nothing unsigned")
     options = parser.parse_args()
     try:
-        device = build_device(options.kernel, options.sdk)
+        device = build_device(options.kernel, options.sdk, root=options.release)
     except (BuildError, ToolError) as failure:
         print(f"wasel: {failure}", file=sys.stderr)
         return 1

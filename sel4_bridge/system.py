@@ -378,6 +378,17 @@ def _channel_lines(system: System) -> list[str]:
     return list(lines)
 
 
+def _engine_budget(system: System) -> dict[str, int]:
+    """Return the CPU time that every slot has, in microseconds."""
+    shares = {
+        (domain.budget_us, domain.period_us) for domain in system.all_domains() if domain.name.startswith("engine")
+    }
+    if len(shares) != 1:
+        raise DescriptionError(f"slots of different budgets: {sorted(shares)}")
+    ((budget_us, period_us),) = shares
+    return {"SB_ENGINE_BUDGET_US": budget_us, "SB_ENGINE_PERIOD_US": period_us}
+
+
 def layout_header(system: System) -> str:
     """Return the numbers of the description that C code needs, as `sb_layout.h`."""
     sizes = {
@@ -388,6 +399,7 @@ def layout_header(system: System) -> str:
         "SB_TREE_SIZE": TREE_SIZE,
         "SB_UART_RING_REGION_SIZE": UART_RING_SIZE,
         "SB_ENGINE_STACK_SIZE": ENGINE_STACK_SIZE,
+        **_engine_budget(system),
     }
     lines = [
         "/* SPDX-License-Identifier: Apache-2.0 */",

@@ -16,6 +16,8 @@
 
 #include "coroutine.h"
 #include "run.h"
+
+#define ARENA_ALIGN 0xffffu /* a page of WebAssembly */
 #include "sb_control.h"
 #include "sb_layout.h"
 #include "sb_wasi_calls.h"
@@ -102,8 +104,8 @@ static void start(const struct sb_control *page)
     bridge = (struct sb_bridge){.io = (uint8_t *)sb_io_vaddr, .count = count, .transport = transport};
     run.module = (const uint8_t *)sb_module_vaddr + offset;
     run.module_size = size;
-    run.arena = (void *)sb_arena_vaddr;
-    run.arena_size = SB_ARENA_SIZE;
+    run.arena_size = page->arena_size != 0 && page->arena_size < SB_ARENA_SIZE ? page->arena_size & ~ARENA_ALIGN : SB_ARENA_SIZE;
+    run.arena = (void *)(sb_arena_vaddr + (SB_ARENA_SIZE - run.arena_size)); /* the guard follows the arena's end */
     run.stack_size = page->stack_size;
     run.metered = page->metered != 0;
     run.fuel = page->fuel;

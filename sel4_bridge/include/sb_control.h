@@ -40,6 +40,7 @@ struct sb_control {
     uint64_t fault_pc;
     uint64_t fault_address;
     uint64_t fault_regs[8];  /* x0..x7 at the fault, zero where unknown */
+    uint64_t arena_size;     /* bytes at the arena's end that the module may use, 0: all of it */
 
     /* written by the engine */
     uint32_t state __attribute__((aligned(64))); /* enum sb_engine_state; written last */

@@ -46,7 +46,7 @@ static void write_image(struct sb_cbor_writer *out, unsigned image, unsigned pla
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 9);
     sb_cbor_put_uint(out, "image", image);
     sb_cbor_put_uint(out, "slot", place);
-    sb_cbor_put_text(out, "version", "0.0.0");
+    sb_cbor_put_text(out, "version", of->credentials.is_signed ? of->credentials.manifest.version : "0.0.0");
     sb_cbor_put_bytes(out, "hash", of->digest, sizeof of->digest);
     sb_cbor_put_bool(out, "bootable", true);
     sb_cbor_put_bool(out, "pending", of->pending);
@@ -109,6 +109,7 @@ static int32_t state_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
             return IMAGE_NO_IMAGE;
         }
         s->slots[0].active.confirmed = true; /* no hash: what runs as image 0, as in mcumgr */
+        sb_slot_note_confirmed(&s->slots[0]);
         return write_states(s, out);
     }
     if (digest.size != SB_SHA256_SIZE) {
@@ -123,6 +124,7 @@ static int32_t state_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
             found = true;
         } else if (has_digest(&slot->active, &digest)) {
             slot->active.confirmed |= confirm;
+            sb_slot_note_confirmed(slot);
             found = true;
         }
     }
@@ -139,8 +141,8 @@ static int32_t answer_offset(struct sb_cbor_writer *out, uint64_t offset, bool c
     return 0;
 }
 
-/* The whole module is here: it becomes the candidate if the digest is right. */
-static int32_t finish(struct sb_slot *slot, struct sb_cbor_writer *out)
+/* The whole module is here: it becomes the candidate if the digest is right and the device trusts it. */
+static int32_t finish(struct sb_supervisor *s, struct sb_slot *slot, struct sb_cbor_writer *out)
 {
     struct sb_upload *upload = &slot->upload;
     uint8_t digest[SB_SHA256_SIZE];
@@ -149,13 +151,21 @@ static int32_t finish(struct sb_slot *slot, struct sb_cbor_writer *out)
     if (upload->has_digest && memcmp(digest, upload->digest, sizeof digest) != 0) {
         return IMAGE_INVALID_HASH;
     }
-    slot->candidate = (struct sb_image){.present = true, .offset = upload->offset, .size = upload->size};
+    struct sb_credentials credentials;
+    slot->refusal =
+        sb_admit(&s->trust, &slot->admission, slot->module + upload->offset, upload->size, digest, &credentials);
+    if (slot->refusal != SB_ACCEPTED) {
+        s->reason = sb_refusal_text(slot->refusal);
+        return -SB_SMP_ACCESS_DENIED;
+    }
+    slot->candidate = (struct sb_image){
+        .present = true, .offset = upload->offset, .size = upload->size, .credentials = credentials};
     memcpy(slot->candidate.digest, digest, sizeof digest);
     return answer_offset(out, upload->size, true);
 }
 
 /* Bytes at the offset that is wanted. */
-static int32_t take(struct sb_slot *slot, const struct sb_cbor_string *data, struct sb_cbor_writer *out)
+static int32_t take(struct sb_supervisor *s, struct sb_slot *slot, const struct sb_cbor_string *data, struct sb_cbor_writer *out)
 {
     struct sb_upload *upload = &slot->upload;
     if (data->size > upload->size - upload->received) {
@@ -165,11 +175,11 @@ static int32_t take(struct sb_slot *slot, const struct sb_cbor_string *data, str
     memcpy(slot->module + upload->offset + upload->received, data->data, data->size);
     sb_sha256_update(&upload->hash, data->data, data->size);
     upload->received += (uint32_t)data->size;
-    return upload->received == upload->size ? finish(slot, out) : answer_offset(out, upload->received, false);
+    return upload->received == upload->size ? finish(s, slot, out) : answer_offset(out, upload->received, false);
 }
 
 /* The first chunk: opens an upload, or finds that there is one to go on with. */
-static int32_t begin(struct sb_slot *slot, uint64_t size, const struct sb_cbor_string *digest,
+static int32_t begin(struct sb_supervisor *s, struct sb_slot *slot, uint64_t size, const struct sb_cbor_string *digest,
                      const struct sb_cbor_string *data, struct sb_cbor_writer *out)
 {
     struct sb_upload *upload = &slot->upload;
@@ -200,7 +210,7 @@ static int32_t begin(struct sb_slot *slot, uint64_t size, const struct sb_cbor_s
         memcpy(upload->digest, digest->data, SB_SHA256_SIZE);
     }
     sb_sha256_init(&upload->hash);
-    return take(slot, data, out);
+    return take(s, slot, data, out);
 }
 
 static int32_t upload_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
@@ -231,7 +241,7 @@ static int32_t upload_write(struct sb_supervisor *s, struct sb_cbor_reader *body
             return IMAGE_INVALID_LENGTH;
         }
         s->upload_image = (uint32_t)image;
-        return begin(slot, size, &digest, &data, out);
+        return begin(s, slot, size, &digest, &data, out);
     }
     if (!slot->upload.open) { /* the last chunk again, or a sender that must start over */
         bool repeated = slot->candidate.present && offset <= slot->candidate.size &&
@@ -241,7 +251,7 @@ static int32_t upload_write(struct sb_supervisor *s, struct sb_cbor_reader *body
     if (offset != slot->upload.received) {
         return answer_offset(out, slot->upload.received, false);
     }
-    return take(slot, &data, out);
+    return take(s, slot, &data, out);
 }
 
 /* {"slot": n}: n / 2 is the image, odd its candidate (default: image 0's), even its active module. */

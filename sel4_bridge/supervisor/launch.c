@@ -3,7 +3,8 @@
  * Starting and stopping a slot's engine: fills the launch and control pages, then restarts the engine's domain.
  *
  * Contract: everything in the request is checked before anything changes; a request that is refused leaves the slot as
- * it was. The engine is stopped while its pages are written.
+ * it was. The engine is stopped while its pages are written. What a signed module's manifest says about environment,
+ * policy and limits comes out of the module's file, which only the supervisor can write.
  */
 #include <string.h>
 
@@ -19,8 +20,65 @@ static bool has_nul(const struct sb_cbor_string *string)
     return false;
 }
 
-/* Count the strings of one array and their bytes with NULs. */
-static enum sb_launch_result check_strings(const struct sb_cbor_array *array, uint64_t *count, uint64_t *size)
+/* What a start brings, from the request and the module's manifest. */
+struct strings {
+    struct sb_cbor_array args;
+    struct sb_cbor_array env;
+    struct sb_cbor_array defaults; /* of the manifest: environment that the request does not set */
+    struct sb_cbor_array grants;
+};
+
+static struct sb_cbor_array manifest_array(const struct sb_slot *slot, const struct sb_image *image,
+                                           struct sb_slice where, uint32_t count)
+{
+    const uint8_t *begin = slot->module + image->offset + where.offset;
+    return (struct sb_cbor_array){.items = {begin, begin + where.size}, .count = count};
+}
+
+static struct strings collect(const struct sb_slot *slot, const struct sb_image *image,
+                              const struct sb_launch_request *request)
+{
+    const struct sb_manifest *manifest = &image->credentials.manifest;
+    struct strings strings = {.args = request->args, .env = request->env, .grants = request->grants};
+    if (image->credentials.is_signed) {
+        strings.defaults = manifest_array(slot, image, manifest->env, manifest->env_count);
+        strings.grants = manifest_array(slot, image, manifest->policy, manifest->policy_count);
+    }
+    return strings;
+}
+
+/* The length of a variable's name with its '='. */
+static size_t name_size(const struct sb_cbor_string *variable)
+{
+    size_t size = 0;
+    while (size < variable->size && variable->data[size] != '=') {
+        size++;
+    }
+    return size < variable->size ? size + 1 : size;
+}
+
+/* Whether one of `env` sets the same variable. */
+static bool is_set(const struct sb_cbor_array *env, const struct sb_cbor_string *variable)
+{
+    struct sb_cbor_reader items = env->items;
+    size_t size = name_size(variable);
+    for (uint64_t i = 0; i < env->count; i++) {
+        struct sb_cbor_string other;
+        if (!sb_cbor_read_text(&items, &other)) {
+            break;
+        }
+        if (name_size(&other) == size && memcmp(other.data, variable->data, size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct sb_cbor_array nothing;
+
+/* Count the strings of one array and their bytes with NULs; not those that `except` sets, too. */
+static enum sb_launch_result check_strings(const struct sb_cbor_array *array, const struct sb_cbor_array *except,
+                                           uint64_t *count, uint64_t *size)
 {
     struct sb_cbor_reader items = array->items;
     if (array->count > SB_LAUNCH_MAX_STRINGS) {
@@ -31,9 +89,11 @@ static enum sb_launch_result check_strings(const struct sb_cbor_array *array, ui
         if (!sb_cbor_read_text(&items, &string) || has_nul(&string)) {
             return SB_LAUNCH_BAD_TEXT;
         }
-        *size += string.size + 1;
+        if (!is_set(except, &string)) {
+            *size += string.size + 1;
+            ++*count;
+        }
     }
-    *count += array->count;
     if (*count > SB_LAUNCH_MAX_STRINGS || *size > sizeof((struct sb_launch *)0)->text) {
         return SB_LAUNCH_TOO_LARGE;
     }
@@ -41,7 +101,8 @@ static enum sb_launch_result check_strings(const struct sb_cbor_array *array, ui
 }
 
 /* The array was checked: every item is a text that fits. */
-static char *copy_strings(const struct sb_cbor_array *array, char *out)
+static char *copy_strings(const struct sb_cbor_array *array, const struct sb_cbor_array *except, char *out,
+                          uint32_t *count)
 {
     struct sb_cbor_reader items = array->items;
     for (uint64_t i = 0; i < array->count; i++) {
@@ -49,21 +110,43 @@ static char *copy_strings(const struct sb_cbor_array *array, char *out)
         if (!sb_cbor_read_text(&items, &string)) {
             break;
         }
+        if (is_set(except, &string)) {
+            continue;
+        }
         memcpy(out, string.data, string.size);
         out += string.size;
         *out++ = 0;
+        ++*count;
     }
     return out;
+}
+
+static enum sb_launch_result check_all(const struct strings *strings)
+{
+    uint64_t count = 0;
+    uint64_t size = 0;
+    enum sb_launch_result result = check_strings(&strings->args, &nothing, &count, &size);
+    if (result == SB_LAUNCH_OK) {
+        result = check_strings(&strings->env, &nothing, &count, &size);
+    }
+    if (result == SB_LAUNCH_OK) {
+        result = check_strings(&strings->defaults, &strings->env, &count, &size);
+    }
+    if (result == SB_LAUNCH_OK) {
+        result = check_strings(&strings->grants, &nothing, &count, &size);
+    }
+    return result;
 }
 
 static void fill_launch(struct sb_slot *slot, const struct sb_launch_request *request)
 {
     struct sb_launch *launch = slot->launch;
-    char *end = copy_strings(&request->env, copy_strings(&request->args, launch->text));
-    end = copy_strings(&request->grants, end);
-    launch->argc = (uint32_t)request->args.count;
-    launch->envc = (uint32_t)request->env.count;
-    launch->grantc = (uint32_t)request->grants.count;
+    const struct strings strings = collect(slot, &slot->active, request);
+    launch->argc = launch->envc = launch->grantc = 0;
+    char *end = copy_strings(&strings.args, &nothing, launch->text, &launch->argc);
+    end = copy_strings(&strings.env, &nothing, end, &launch->envc);
+    end = copy_strings(&strings.defaults, &strings.env, end, &launch->envc);
+    end = copy_strings(&strings.grants, &nothing, end, &launch->grantc);
     launch->text_size = (uint32_t)(end - launch->text);
     launch->lossless = request->lossless;
     __atomic_store_n(&launch->generation, slot->generation, __ATOMIC_RELEASE);
@@ -78,21 +161,33 @@ static void fill_control(struct sb_slot *slot, const struct sb_launch_request *r
     control->module_size = slot->active.size;
     control->fuel = request->fuel;
     control->metered = request->metered;
+    const struct sb_manifest *manifest = &slot->active.credentials.manifest; /* all zero without a signature */
+    control->stack_size = manifest->stack;
+    control->arena_size = manifest->arena;
+    if (manifest->fuel != 0 && (!request->metered || manifest->fuel < request->fuel)) {
+        control->fuel = manifest->fuel;
+        control->metered = 1;
+    }
     __atomic_store_n(&control->command, SB_COMMAND_RUN, __ATOMIC_RELEASE);
 }
 
-enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, const struct sb_launch_request *request)
+/* What is checked again at each start, and what a signed module does not take from the request. */
+static enum sb_refusal check_trust(const struct sb_supervisor *s, const struct sb_slot *slot,
+                                   const struct sb_image *image, const struct sb_launch_request *request)
+{
+    if (image->credentials.is_signed && request->grants.count > 0) {
+        return SB_REFUSED_GRANTS;
+    }
+    return sb_admit_again(&s->trust, &slot->admission, &image->credentials, image->digest);
+}
+
+enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, const struct sb_launch_request *request,
+                                    enum sb_refusal *refusal)
 {
     struct sb_slot *slot = &s->slots[number];
-    uint64_t count = 0;
-    uint64_t size = 0;
-    enum sb_launch_result result = check_strings(&request->args, &count, &size);
-    if (result == SB_LAUNCH_OK) {
-        result = check_strings(&request->env, &count, &size);
-    }
-    if (result == SB_LAUNCH_OK) {
-        result = check_strings(&request->grants, &count, &size);
-    }
+    const struct sb_image *next = sb_slot_would_switch(slot) ? &slot->candidate : &slot->active;
+    const struct strings strings = collect(slot, next, request);
+    enum sb_launch_result result = check_all(&strings);
     if (result != SB_LAUNCH_OK) {
         return result;
     }
@@ -101,6 +196,10 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
     }
     if (slot->state == SB_SLOT_RUNNING && !(slot->candidate.present && slot->candidate.pending)) {
         return SB_LAUNCH_BUSY;
+    }
+    *refusal = check_trust(s, slot, next, request);
+    if (*refusal != SB_ACCEPTED) {
+        return SB_LAUNCH_REFUSED;
     }
     if (slot->state == SB_SLOT_RUNNING) {
         sb_slot_stop(s, number);

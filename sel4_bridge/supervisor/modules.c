@@ -36,6 +36,23 @@ static enum sb_smp_error general(int32_t rc)
     }
 }
 
+/* Who vouches for the module; 1 key, or 5 with a signature. */
+static void put_credentials(struct sb_cbor_writer *out, const struct sb_credentials *credentials)
+{
+    sb_cbor_put_bool(out, "signed", credentials->is_signed);
+    if (credentials->is_signed) {
+        sb_cbor_put_text(out, "name", credentials->manifest.name);
+        sb_cbor_put_text(out, "version", credentials->manifest.version);
+        sb_cbor_put_uint(out, "sequence", credentials->manifest.sequence);
+        sb_cbor_put_bytes(out, "key", credentials->key_id, sizeof credentials->key_id);
+    }
+}
+
+static uint64_t credential_keys(const struct sb_image *image)
+{
+    return image->credentials.is_signed ? 5 : 1;
+}
+
 static void put_image(struct sb_cbor_writer *out, const struct sb_image *image)
 {
     sb_cbor_put_bytes(out, "digest", image->digest, sizeof image->digest);
@@ -45,7 +62,9 @@ static void put_image(struct sb_cbor_writer *out, const struct sb_image *image)
 static void write_slot(struct sb_cbor_writer *out, unsigned number, const struct sb_slot *slot)
 {
     uint64_t keys = 6;
-    keys += slot->active.present ? 2 : 0;
+    keys += slot->active.present ? 2 + credential_keys(&slot->active) : 0;
+    keys += slot->refusal != SB_ACCEPTED ? 1 : 0;
+    keys += slot->admission.sequence != 0 ? 1 : 0;
     keys += slot->candidate.present ? 1 : 0;
     keys += slot->state == SB_SLOT_EXITED ? 1 : 0;
     keys += slot->state == SB_SLOT_TRAPPED ? 2 : 0;
@@ -56,11 +75,19 @@ static void write_slot(struct sb_cbor_writer *out, unsigned number, const struct
     sb_cbor_put_text(out, "state", sb_slot_state_name(slot->state));
     if (slot->active.present) {
         put_image(out, &slot->active);
+        put_credentials(out, &slot->active.credentials);
+    }
+    if (slot->refusal != SB_ACCEPTED) {
+        sb_cbor_put_text(out, "refusal", sb_refusal_text(slot->refusal));
+    }
+    if (slot->admission.sequence != 0) {
+        sb_cbor_put_uint(out, "confirmed_sequence", slot->admission.sequence);
     }
     if (slot->candidate.present) {
         sb_cbor_write_text(out, "candidate");
-        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 3);
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 3 + credential_keys(&slot->candidate));
         put_image(out, &slot->candidate);
+        put_credentials(out, &slot->candidate.credentials);
         sb_cbor_put_bool(out, "pending", slot->candidate.pending);
     }
     if (slot->upload.open) {
@@ -103,8 +130,10 @@ static int32_t status_read(struct sb_supervisor *s, struct sb_cbor_reader *body,
         return MODULES_BAD_MESSAGE;
     }
     refresh(s);
-    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 9);
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 11);
     sb_cbor_put_uint(out, "protocol", SB_PROTOCOL);
+    sb_cbor_put_text(out, "image", s->trust.development ? "development" : "release");
+    sb_cbor_put_text(out, "class", s->trust.device_class);
     sb_cbor_put_text(out, "version", SB_VERSION);
     sb_cbor_put_text(out, "kernel", s->platform.kernel);
     sb_cbor_put_text(out, "board", s->platform.board);
@@ -120,7 +149,7 @@ static int32_t status_read(struct sb_supervisor *s, struct sb_cbor_reader *body,
     return 0;
 }
 
-static int32_t start_error(enum sb_launch_result result)
+static int32_t start_error(struct sb_supervisor *s, enum sb_launch_result result, enum sb_refusal refusal)
 {
     switch (result) {
     case SB_LAUNCH_OK:
@@ -133,6 +162,9 @@ static int32_t start_error(enum sb_launch_result result)
         return MODULES_TOO_LARGE;
     case SB_LAUNCH_BAD_TEXT:
         return MODULES_BAD_MESSAGE;
+    case SB_LAUNCH_REFUSED:
+        s->reason = sb_refusal_text(refusal);
+        return -SB_SMP_ACCESS_DENIED;
     }
     return MODULES_UNKNOWN;
 }
@@ -157,7 +189,9 @@ static int32_t start_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
     }
     refresh(s);
     request.metered = fields[3].found;
-    int32_t rc = start_error(sb_slot_start(s, (unsigned)slot, &request));
+    enum sb_refusal refusal = SB_ACCEPTED;
+    enum sb_launch_result result = sb_slot_start(s, (unsigned)slot, &request, &refusal);
+    int32_t rc = start_error(s, result, refusal);
     if (rc == 0) {
         sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 1);
         sb_cbor_put_uint(out, "starts", s->slots[slot].starts);
@@ -295,9 +329,52 @@ static int32_t seed_write(struct sb_supervisor *s, struct sb_cbor_reader *body, 
     return 0;
 }
 
+static int32_t trust_read(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    if (!sb_smp_read_body(body, NULL, 0)) {
+        return MODULES_BAD_MESSAGE;
+    }
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 4);
+    sb_cbor_put_uint(out, "version", s->trust.version);
+    sb_cbor_put_uint(out, "threshold", s->trust.threshold);
+    sb_cbor_write_text(out, "roots");
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, s->trust.root_count);
+    for (uint32_t i = 0; i < s->trust.root_count; i++) {
+        sb_cbor_write_bytes(out, s->trust.roots[i].id, SB_KEY_ID_SIZE);
+    }
+    sb_cbor_write_text(out, "keys");
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, s->trust.key_count);
+    for (uint32_t i = 0; i < s->trust.key_count; i++) {
+        const struct sb_signing_key *key = &s->trust.keys[i];
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 3);
+        sb_cbor_put_bytes(out, "key", key->public.id, SB_KEY_ID_SIZE);
+        sb_cbor_put_bool(out, "revoked", key->revoked);
+        sb_cbor_put_bool(out, "usable", !key->revoked && key->for_this_class);
+    }
+    return 0;
+}
+
+static int32_t trust_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    struct sb_cbor_string root = {0};
+    struct sb_cbor_field fields[] = {{"root", SB_CBOR_BYTES, &root, false}};
+    if (!sb_smp_read_body(body, fields, 1) || !fields[0].found) {
+        return MODULES_BAD_MESSAGE;
+    }
+    enum sb_refusal refusal = sb_trust_update(&s->trust, root.data, root.size);
+    if (refusal != SB_ACCEPTED) {
+        s->reason = sb_refusal_text(refusal);
+        return -SB_SMP_ACCESS_DENIED;
+    }
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 1);
+    sb_cbor_put_uint(out, "version", s->trust.version);
+    return 0;
+}
+
 static const struct sb_smp_command commands[] = {
     {0, status_read, NULL}, {1, NULL, start_write}, {2, NULL, stop_write},
     {3, logs_read, NULL},   {4, stats_read, NULL},  {5, NULL, seed_write},
+    {6, trust_read, trust_write},
 };
 
 const struct sb_smp_group_table sb_wasel_group = {

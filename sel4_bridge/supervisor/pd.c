@@ -15,6 +15,7 @@
 #include "sb_engine_entry.h"
 #include "sb_mmio.h"
 #include "sb_ring.h"
+#include "sb_trust.h"
 #include "smp.h"
 
 uintptr_t sb_uart_rx_vaddr;
@@ -88,6 +89,9 @@ static void send_banner(void)
 {
     send_text("\nwasel " SB_VERSION " on ");
     send_text(supervisor.platform.kernel_text);
+    if (supervisor.trust.development) {
+        send_text("\nwasel: development image: trusts key " SB_TRUST_KEYS ", runs unsigned modules");
+    }
     send_text("\nwasel: ready\n");
 }
 
@@ -147,6 +151,11 @@ void init(void)
         .engine_stop = engine_stop,
         .engine_restart = engine_restart,
         .wasi_notify = wasi_notify,
+        .anchors = {.root = sb_trust_root,
+                    .root_size = sizeof sb_trust_root,
+                    .development = SB_TRUST_DEVELOPMENT != 0,
+                    .device_class = SB_DEVICE_CLASS},
+        .slot_class = SB_SLOT_CLASS,
     };
     const struct sb_slot_regions regions[SB_SLOTS] = {
 #define SB_X(slot)                                                                                          \

@@ -2,6 +2,8 @@
 /* Where modules lie in a slot's region and which one is active: see slots.h. No I/O. */
 #include "slots.h"
 
+#include <string.h>
+
 #define ALIGNMENT 16u /* bytes, of a module in its region */
 
 const char *sb_slot_state_name(enum sb_slot_state state)
@@ -41,6 +43,16 @@ bool sb_slot_would_switch(const struct sb_slot *slot)
     return slot->candidate.present && (slot->candidate.pending || !slot->active.present || reverts(slot));
 }
 
+void sb_slot_note_confirmed(struct sb_slot *slot)
+{
+    const struct sb_image *active = &slot->active;
+    uint64_t sequence = active->credentials.manifest.sequence;
+    if (active->present && active->confirmed && active->credentials.is_signed && sequence >= slot->admission.sequence) {
+        slot->admission.sequence = sequence;
+        memcpy(slot->admission.digest, active->digest, sizeof active->digest);
+    }
+}
+
 void sb_slot_switch(struct sb_slot *slot)
 {
     if (!sb_slot_would_switch(slot)) {
@@ -58,4 +70,5 @@ void sb_slot_switch(struct sb_slot *slot)
     if (revert) {
         slot->candidate.confirmed = false;
     }
+    sb_slot_note_confirmed(slot);
 }

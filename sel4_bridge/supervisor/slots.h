@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "admit.h"
 #include "log_drain.h"
 #include "log_history.h"
 #include "sb_control.h"
@@ -42,6 +43,7 @@ struct sb_image {
     uint32_t offset;
     uint32_t size;
     uint8_t digest[SB_SHA256_SIZE];
+    struct sb_credentials credentials; /* who vouches for it */
 };
 
 /* A module on its way in. */
@@ -65,6 +67,8 @@ struct sb_slot {
     struct sb_image active;
     struct sb_image candidate;
     struct sb_upload upload;
+    struct sb_admission admission; /* what the slot allows, and the highest sequence it confirmed */
+    enum sb_refusal refusal;       /* of the last upload that was refused, SB_ACCEPTED after one that was not */
 
     uint32_t generation; /* of the last start, also in control and launch */
     bool handling_fault; /* the engine was restarted to record a fault */
@@ -95,6 +99,9 @@ bool sb_slot_place(const struct sb_slot *slot, uint32_t size, uint32_t *offset);
 
 /* The next start's module: switch to a pending candidate, or back from one that was never confirmed. */
 void sb_slot_switch(struct sb_slot *slot);
+
+/* The active module, if it is signed and confirmed, sets the sequence below which the slot does not go any more. */
+void sb_slot_note_confirmed(struct sb_slot *slot);
 
 /* Whether sb_slot_switch would change the active module. */
 bool sb_slot_would_switch(const struct sb_slot *slot);

@@ -91,9 +91,9 @@ static int32_t run(struct sb_supervisor *s, const struct header *h, const uint8_
     return rc == 0 && out->overflow ? -SB_SMP_TOO_LONG : rc;
 }
 
-static void write_error(const struct header *h, int32_t rc, struct sb_cbor_writer *out)
+static void write_error(const struct header *h, int32_t rc, const char *reason, struct sb_cbor_writer *out)
 {
-    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 1);
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, reason != NULL ? 2 : 1);
     if (rc > 0 && h->version == VERSION_2) {
         sb_cbor_write_text(out, "err");
         sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 2);
@@ -101,6 +101,9 @@ static void write_error(const struct header *h, int32_t rc, struct sb_cbor_write
         sb_cbor_put_uint(out, "rc", (uint64_t)rc);
     } else {
         sb_cbor_put_uint(out, "rc", rc > 0 ? (uint64_t)find_group(h->group)->general(rc) : (uint64_t)-rc);
+    }
+    if (reason != NULL) {
+        sb_cbor_put_text(out, "rsn", reason);
     }
 }
 
@@ -115,11 +118,12 @@ size_t sb_smp_answer(struct sb_supervisor *s, const uint8_t *request, size_t siz
     }
     struct sb_cbor_writer out = {.p = answer + SB_SMP_HEADER_SIZE, .end = answer + capacity, .overflow = false};
     s->link.requests++;
+    s->reason = NULL;
     int32_t rc = run(s, &h, request + SB_SMP_HEADER_SIZE, size - SB_SMP_HEADER_SIZE, &out);
     if (rc != 0) {
         s->link.errors++;
         out = (struct sb_cbor_writer){.p = answer + SB_SMP_HEADER_SIZE, .end = answer + capacity, .overflow = false};
-        write_error(&h, rc, &out);
+        write_error(&h, rc, s->reason, &out);
     }
     size_t length = (size_t)(out.p - answer) - SB_SMP_HEADER_SIZE;
     write_header(answer, &h, length);

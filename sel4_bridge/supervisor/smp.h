@@ -30,6 +30,7 @@ enum sb_smp_error {
     SB_SMP_NOT_SUPPORTED = 8,
     SB_SMP_CORRUPT = 9,
     SB_SMP_BUSY = 10,
+    SB_SMP_ACCESS_DENIED = 11, /* with the reason of sb_supervisor in "rsn" */
     SB_SMP_TOO_NEW = 13,
 };
 

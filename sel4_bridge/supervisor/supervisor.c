@@ -18,12 +18,17 @@ void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platf
 {
     s->platform = *platform;
     s->system = system;
+    (void)sb_trust_load(&s->trust, &platform->anchors); /* a document that is broken leaves nobody trusted */
     for (unsigned i = 0; i < SB_SLOTS; i++) {
         struct sb_slot *slot = &s->slots[i];
         slot->module = regions[i].module;
         slot->control = regions[i].control;
         slot->launch = regions[i].launch;
         slot->drain.log = regions[i].log;
+        slot->admission = (struct sb_admission){.slot_class = platform->slot_class,
+                                                .arena_size = SB_ARENA_SIZE,
+                                                .budget_us = SB_ENGINE_BUDGET_US,
+                                                .period_us = SB_ENGINE_PERIOD_US};
     }
     uint64_t now = sb_monotonic_ns(s);
     __atomic_store_n(&system->realtime_offset_ns, rtc_seconds * NS_PER_S - now, __ATOMIC_RELEASE);

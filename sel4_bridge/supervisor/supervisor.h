@@ -28,6 +28,8 @@ struct sb_platform {
     const char *kernel;      /* "stand-in" or "sel4" */
     const char *kernel_text; /* the same for people */
     const char *board;
+    struct sb_anchors anchors; /* what the image trusts */
+    const char *slot_class;    /* of every slot */
     uint64_t tick_hz;
     uint64_t (*ticks)(void);               /* monotonic */
     void (*engine_stop)(unsigned slot);    /* returns when the engine runs no more */
@@ -46,6 +48,8 @@ struct sb_supervisor {
     struct sb_platform platform;
     struct sb_system *system; /* shared with the wasi domain */
     struct sb_slot slots[SB_SLOTS];
+    struct sb_trust trust;
+    const char *reason;       /* of the refusal that the present request is answered with, NULL: none */
     uint64_t ready_ms;        /* since the counter's zero */
     uint32_t upload_image;    /* slot of the last upload that began; later chunks need not name it */
     bool reset_wanted;        /* answer sent first, then sb_supervisor_reset */
@@ -84,7 +88,7 @@ void sb_engine_faulted(struct sb_supervisor *s, unsigned slot, const struct sb_f
 void sb_drain_logs(struct sb_supervisor *s);
 
 /* launch.c */
-enum sb_launch_result { SB_LAUNCH_OK, SB_LAUNCH_EMPTY, SB_LAUNCH_BUSY, SB_LAUNCH_TOO_LARGE, SB_LAUNCH_BAD_TEXT };
+enum sb_launch_result { SB_LAUNCH_OK, SB_LAUNCH_EMPTY, SB_LAUNCH_BUSY, SB_LAUNCH_TOO_LARGE, SB_LAUNCH_BAD_TEXT, SB_LAUNCH_REFUSED };
 
 struct sb_launch_request {
     struct sb_cbor_array args; /* of text; count 0 where absent */
@@ -94,5 +98,7 @@ struct sb_launch_request {
     bool metered;
     bool lossless;
 };
-enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned slot, const struct sb_launch_request *request);
+/* SB_LAUNCH_REFUSED: *refusal says why. */
+enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned slot, const struct sb_launch_request *request,
+                                    enum sb_refusal *refusal);
 void sb_slot_stop(struct sb_supervisor *s, unsigned slot);

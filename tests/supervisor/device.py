@@ -16,8 +16,7 @@ from typing import Any
 import cbor2
 
 from edge_engine.zig import HOST, ROOT, compile_objects, link
-from sel4_bridge.build import BRIDGE, GENERATED, SHA256_SOURCE, SUPERVISOR_SOURCES, compile_zig
-from sel4_bridge.system import write_layout_header
+from sel4_bridge.build import BRIDGE, CRYPTO_SOURCES, GENERATED, SUPERVISOR_SOURCES, compile_zig, write_sources
 
 READ, WRITE = 0, 2
 FLAGS = (
@@ -42,7 +41,7 @@ COMMAND_RUN, COMMAND_FAULT = 1, 2
 
 def build_driver() -> Path:
     """The driver's executable: with AddressSanitizer where gcc's run-time libraries are at hand."""
-    write_layout_header(GENERATED / "sb_layout.h")
+    write_sources()
     gcc = shutil.which("gcc") or ""
     runtime: list[str] = []
     for name in ("libasan.so", "libubsan.so") if gcc else ():
@@ -55,7 +54,8 @@ def build_driver() -> Path:
     out = ROOT / "build" / "host-supervisor"
     sources = [*SUPERVISOR_SOURCES, Path(__file__).with_name("driver.c")]
     objects = compile_objects(sources, out / "obj", HOST, flags)
-    objects.append(compile_zig(SHA256_SOURCE, out / "obj" / "sha256.o", HOST, "build-obj", ("-fPIC",)))
+    for source in CRYPTO_SOURCES:
+        objects.append(compile_zig(source, out / "obj" / f"{source.stem}.o", HOST, "build-obj", ("-fPIC",)))
     return link(objects, out / "driver", HOST, runtime if len(runtime) == 2 else ())
 
 

@@ -92,6 +92,7 @@ static void start(void)
     const struct sb_platform platform = {
         .kernel = "host", .kernel_text = "the host", .board = "none", .tick_hz = 1000000000u, .ticks = ticks,
         .engine_stop = engine_stop, .engine_restart = engine_restart, .wasi_notify = wasi_notify,
+        .anchors = {.development = true, .device_class = "host"}, .slot_class = "general",
     };
     for (unsigned i = 0; i < SB_SLOTS; i++) {
         logs[i] = aligned_alloc(4096, sizeof(struct sb_log));

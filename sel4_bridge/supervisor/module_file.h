@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a module's manifest and signature lie: the chain of its sections, and nothing of what they mean.
+ *
+ * Contract: takes any bytes; every section must lie inside the file, and the last one must end with it. Bounded by the
+ * file's size (a section has at least two bytes).
+ * Source: WebAssembly core specification, 5.5.2, 5.5.3, 5.5.16.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "refusal.h"
+
+/* Bytes of the file, by their place. */
+struct sb_slice {
+    uint32_t offset;
+    uint32_t size;
+};
+
+struct sb_module_parts {
+    bool has_manifest;
+    bool has_signature;
+    uint32_t manifest_start; /* of its section; what lies before is the module proper */
+    uint32_t payload_size;   /* bytes before the signature's section: what is signed */
+    struct sb_slice manifest;
+    struct sb_slice signature;
+};
+
+/*
+ * Find manifest and signature. SB_ACCEPTED also for a module without them; has_manifest and has_signature are right for
+ * what was read before a refusal, too.
+ */
+enum sb_refusal sb_module_parts(const uint8_t *data, uint32_t size, struct sb_module_parts *out);
