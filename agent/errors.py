@@ -12,6 +12,7 @@ The tree (exit code in brackets; docs/exit-codes.md is the page for users)::
     │   ├── NoAnswerError         the device is silent
     │   ├── BadAnswerError        the device answered something that the protocol does not allow
     │   └── DeviceError           the device answered with an error code
+    │       └── DeniedError [3]   it does not trust, or does not allow, what it was given
     ├── BrokerError [5]           the MQTT broker is unreachable or closed the connection
     ├── MessageError [1]          a peer's MQTT message or control file is malformed (the peer's fault)
     ├── BudgetError [124]         stopped by fuel or timeout
@@ -36,6 +37,7 @@ __all__ = [
     "BadAnswerError",
     "BrokerError",
     "BudgetError",
+    "DeniedError",
     "DeviceError",
     "LinkError",
     "LinkLostError",
@@ -108,6 +110,12 @@ class DeviceError(LinkError):
         super().__init__(message)
         self.group = group
         self.code = code
+
+
+class DeniedError(DeviceError):
+    """The device does not trust, or does not allow, what it was given; it says why."""
+
+    exit_code = EXIT_REFUSED
 
 
 class BrokerError(WaselError):

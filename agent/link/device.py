@@ -27,7 +27,7 @@ from smpclient.requests.image_management import ImageErase, ImageStatesRead, Ima
 from smpclient.requests.os_management import DateTimeWrite, EchoWrite, MCUMgrParametersRead, ResetWrite
 from smpclient.transport import SMPTransportDisconnected
 
-from agent.errors import BadAnswerError, DeviceError, LinkLostError, NoAnswerError
+from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkLostError, NoAnswerError
 from agent.link.modules import (
     GROUP,
     Logs,
@@ -40,8 +40,10 @@ from agent.link.modules import (
     Status,
     StatusAnswer,
     Stop,
+    Trust,
 )
 from agent.link.transport import FramedTransport
+from agent.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +64,7 @@ UPLOAD_ATTEMPTS = 8
 """Silent or useless answers in a row before an upload is given up."""
 GROUP_IMAGE = 1
 SMP_BUSY = 10
+SMP_DENIED = 11
 
 TRep = TypeVar("TRep", bound="smpmessage.ReadResponse | smpmessage.WriteResponse")
 
@@ -161,6 +164,8 @@ class Device:
         group, code, text = -1, -1, "unknown error"
         if error_v1(answer):  # type: ignore[arg-type]
             code, text = int(answer.rc), answer.rc.name
+            if code == SMP_DENIED and answer.rsn:
+                return DeniedError(f"{self.name}: {printable(answer.rsn)}", group=group, code=code)
             if answer.rsn:
                 text = f"{text}: {answer.rsn}"
         elif error_v2(answer):  # type: ignore[arg-type]
@@ -251,11 +256,19 @@ class Device:
         """Read a slot's counters."""
         return (await self.request(Stats(slot=slot))).counters()
 
+    async def trace(self, slot: int, *, on: bool) -> None:
+        """Switch the trace of a slot's WASI calls; they come as log records of stream 3."""
+        await self.request(Trace(slot=slot, on=on))
+
     async def seed(self, seed: bytes) -> None:
         """Give the device 32 bytes of randomness."""
         if len(seed) != 32:  # noqa: PLR2004
             raise ValueError("a seed is 32 bytes")
         await self.request(Seed(seed=seed))
+
+    async def install_root(self, document: bytes) -> int:
+        """Give the device a newer root document; gives the version that it trusts by now."""
+        return (await self.request(Trust(root=document))).root_version
 
     async def set_clock(self, now: dt.datetime) -> None:
         """Set the device's clock; `now` with a time zone."""

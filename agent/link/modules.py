@@ -27,6 +27,8 @@ __all__ = [
     "Status",
     "StatusAnswer",
     "Stop",
+    "Trust",
+    "TrustAnswer",
 ]
 
 GROUP = 64
@@ -46,6 +48,8 @@ class Command(IntEnum):
     LOGS = 3
     STATS = 4
     SEED = 5
+    TRUST = 6
+    TRACE = 7
 
 
 @unique
@@ -102,6 +106,17 @@ class SlotStatus(BaseModel):
     """SHA-256 of the active module; None: no module."""
     size: _Unsigned = 0
     """Bytes of the active module."""
+    signed: bool | None = None
+    """Whether the active module is signed; the next four are there if it is."""
+    name: str | None = None
+    version: str | None = None
+    sequence: _Unsigned | None = None
+    key: _Digest | None = None
+    """Id of the key that signed it."""
+    confirmed_sequence: _Unsigned | None = None
+    """The slot takes no module with a lower sequence number."""
+    refusal: str | None = None
+    """Why the last upload was refused."""
     exit: int | None = None
     trap: str | None = None
     error: str | None = None
@@ -132,6 +147,8 @@ class StatusAnswer(message.ReadResponse, _Answer):
     random: str = ""
     arena: _Unsigned = 0
     module_max: _Unsigned = 0
+    image: str = ""
+    """"development": runs unsigned modules, too; "release"."""
     slots: list[SlotStatus]
 
     @classmethod
@@ -254,6 +271,25 @@ class Stats(message.ReadRequest, _Group):
     slot: int
 
 
+class TraceAnswer(message.WriteResponse, _Answer):
+    """The slot is traced, or no longer."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.TRACE
+
+
+class Trace(message.WriteRequest, _Group):
+    """Have every WASI call of a slot reported in its log, as records of stream 3."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.TRACE
+    _Response = TraceAnswer
+
+    slot: int
+    on: bool
+
+
 class SeedAnswer(message.WriteResponse, _Answer):
     """The seed is taken."""
 
@@ -271,3 +307,24 @@ class Seed(message.WriteRequest, _Group):
 
     seed: bytes
     """32 bytes."""
+
+
+class TrustAnswer(message.WriteResponse, _Answer):
+    """The root document is the one that was sent."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.TRUST
+
+    version: _Unsigned
+
+
+class Trust(message.WriteRequest, _Group):
+    """Replace the device's root document by a newer one."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.TRUST
+    _Response = TrustAnswer
+
+    root: bytes
+    """COSE_Sign."""

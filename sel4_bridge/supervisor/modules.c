@@ -335,7 +335,7 @@ static int32_t trust_read(struct sb_supervisor *s, struct sb_cbor_reader *body, 
         return MODULES_BAD_MESSAGE;
     }
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 4);
-    sb_cbor_put_uint(out, "version", s->trust.version);
+    sb_cbor_put_uint(out, "root_version", s->trust.version);
     sb_cbor_put_uint(out, "threshold", s->trust.threshold);
     sb_cbor_write_text(out, "roots");
     sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, s->trust.root_count);
@@ -367,14 +367,31 @@ static int32_t trust_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         return -SB_SMP_ACCESS_DENIED;
     }
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 1);
-    sb_cbor_put_uint(out, "version", s->trust.version);
+    sb_cbor_put_uint(out, "root_version", s->trust.version);
+    return 0;
+}
+
+/* The wasi domain looks at the flag with every call; the records come with the slot's log. */
+static int32_t trace_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    uint64_t slot = 0;
+    bool on = false;
+    struct sb_cbor_field fields[] = {{"slot", SB_CBOR_UINT, &slot, false}, {"on", SB_CBOR_BOOL, &on, false}};
+    if (!sb_smp_read_body(body, fields, 2) || !fields[0].found || !fields[1].found) {
+        return MODULES_BAD_MESSAGE;
+    }
+    if (slot >= SB_SLOTS) {
+        return MODULES_NO_SLOT;
+    }
+    __atomic_store_n(&s->slots[slot].launch->trace, on ? 1u : 0u, __ATOMIC_RELAXED);
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 0);
     return 0;
 }
 
 static const struct sb_smp_command commands[] = {
     {0, status_read, NULL}, {1, NULL, start_write}, {2, NULL, stop_write},
     {3, logs_read, NULL},   {4, stats_read, NULL},  {5, NULL, seed_write},
-    {6, trust_read, trust_write},
+    {6, trust_read, trust_write}, {7, NULL, trace_write},
 };
 
 const struct sb_smp_group_table sb_wasel_group = {
