@@ -316,7 +316,7 @@ class TrustAnswer(message.WriteResponse, _Answer):
     _GROUP_ID = GROUP
     _COMMAND_ID = Command.TRUST
 
-    version: _Unsigned
+    root_version: _Unsigned
 
 
 class Trust(message.WriteRequest, _Group):

@@ -39,9 +39,8 @@ STATE_RUNNING, STATE_EXITED, STATE_TRAPPED, STATE_REFUSED = 1, 2, 3, 4
 COMMAND_RUN, COMMAND_FAULT = 1, 2
 
 
-def build_driver() -> Path:
-    """The driver's executable: with AddressSanitizer where gcc's run-time libraries are at hand."""
-    write_sources()
+def sanitizer_runtime() -> list[str]:
+    """gcc's run-time libraries for SANITIZE, none where they are not at hand."""
     gcc = shutil.which("gcc") or ""
     runtime: list[str] = []
     for name in ("libasan.so", "libubsan.so") if gcc else ():
@@ -50,13 +49,20 @@ def build_driver() -> Path:
         )
         if Path(found.stdout.strip()).is_absolute():
             runtime.append(found.stdout.strip())
-    flags = (*FLAGS, *(SANITIZE if len(runtime) == 2 else TRAP))
+    return runtime if len(runtime) == 2 else []
+
+
+def build_driver() -> Path:
+    """The driver's executable: with AddressSanitizer where gcc's run-time libraries are at hand."""
+    write_sources()
+    runtime = sanitizer_runtime()
+    flags = (*FLAGS, *(SANITIZE if runtime else TRAP))
     out = ROOT / "build" / "host-supervisor"
     sources = [*SUPERVISOR_SOURCES, Path(__file__).with_name("driver.c")]
     objects = compile_objects(sources, out / "obj", HOST, flags)
     for source in CRYPTO_SOURCES:
         objects.append(compile_zig(source, out / "obj" / f"{source.stem}.o", HOST, "build-obj", ("-fPIC",)))
-    return link(objects, out / "driver", HOST, runtime if len(runtime) == 2 else ())
+    return link(objects, out / "driver", HOST, runtime)
 
 
 def frame(message: bytes, line: int | None = None, *, pad_lines: bool = False) -> bytes:
