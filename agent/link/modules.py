@@ -15,6 +15,7 @@ from smp import error, message
 
 __all__ = [
     "GROUP",
+    "TRACE_STREAM",
     "Logs",
     "LogsAnswer",
     "ModuleError",
@@ -27,11 +28,15 @@ __all__ = [
     "Status",
     "StatusAnswer",
     "Stop",
+    "Trace",
+    "TraceAnswer",
     "Trust",
     "TrustAnswer",
 ]
 
 GROUP = 64
+TRACE_STREAM = 3
+"""Records of the trace among the logs."""
 _LOOSE = ConfigDict(extra="ignore", frozen=True)
 
 _Unsigned = Annotated[int, Field(ge=0, lt=1 << 64)]
