@@ -72,6 +72,15 @@ def _handler(name: str, parts: tuple[Operation, ...]) -> str:
     return "\n".join(re.sub(r"  +(?=\S)", " ", line) if line.startswith("    {") else line for line in lines)
 
 
+HANDLER_TABLE_BEGIN = (
+    '.pushsection .rodata.ee_handlers, \\"a\\", %progbits',
+    ".balign 4",
+    ".globl ee_handler_distances",
+    ".hidden ee_handler_distances",
+    "ee_handler_distances:",
+)
+
+
 @dataclass
 class _Node:
     handler: int
@@ -82,18 +91,25 @@ NO_HANDLER = 0xFFFF
 
 
 def _trie(operations: tuple[Operation, ...], rows: list[tuple[str, ...]]) -> list[_Node]:
-    """Nodes 0 .. n-1 are the operations themselves."""
+    """Node 0 is the root; only operations that begin a superinstruction are below it."""
     number = {operation.name: index for index, operation in enumerate(operations)}
-    nodes = [_Node(index) for index in range(len(operations))]
+    nodes = [_Node(NO_HANDLER)]
     for row_number, row in enumerate(rows):
-        at = number[row[0]]
-        for part in row[1:]:
+        at = 0
+        for length, part in enumerate(row):
             if number[part] not in nodes[at].edges:
-                nodes.append(_Node(NO_HANDLER))
+                nodes.append(_Node(number[part] if length == 0 else NO_HANDLER))
                 nodes[at].edges[number[part]] = len(nodes) - 1
             at = nodes[at].edges[number[part]]
         nodes[at].handler = len(operations) + row_number
     return nodes
+
+
+def _layout(operation: Operation) -> int:
+    code = 0
+    for index, kind in enumerate(operation.operands):
+        code |= (4 if kind == "L" else OPERAND_CODES[OPERAND_SIZES[kind]]) << (4 * index)
+    return code
 
 
 def _header(operations: tuple[Operation, ...], handlers: int) -> str:
@@ -114,31 +130,28 @@ _Static_assert(EE_HANDLER_BYTES == {HANDLER_WORD}, "generate.py knows how long a
 
 def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], names: list[str], nodes: list[_Node]) -> str:
     out = [TOP, '#include "operations.h"', '#include "handlers.h"', ""]
-    out += [f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name in names]
+    # Distances instead of addresses: half the size, and nothing to relocate.
+    out += ["__asm__(", *(f'    "{line}\\n"' for line in HANDLER_TABLE_BEGIN)]
+    out += [*(f'    ".long ee_h_{name} - .\\n"' for name in names), '    ".popsection\\n");', ""]
+    layouts = [_layout(operation) for operation in operations]
+    distinct = sorted(set(layouts))
+    out += [f"const uint32_t ee_layouts[{len(distinct)}] = {{", *(f"    {layout:#x}," for layout in distinct), "};", ""]
+    out += ["const uint8_t ee_layout_of[EE_DO_COUNT] = {"]
     out += [
-        "",
-        "const ee_handler ee_handlers[EE_HANDLER_COUNT] = {",
-        *(f"    ee_h_{name}," for name in names),
-        "};",
-        "",
+        f"    {distinct.index(layout)}, /* {operation.name} */"
+        for layout, operation in zip(layouts, operations, strict=True)
     ]
-    out += ["const uint32_t ee_operand_layouts[EE_DO_COUNT] = {"]
-    for operation in operations:
-        code = 0
-        for index, kind in enumerate(operation.operands):
-            code |= (4 if kind == "L" else OPERAND_CODES[OPERAND_SIZES[kind]]) << (4 * index)
-        out.append(f"    {code:#x}, /* {operation.name} */")
     out += ["};", "", "const struct ee_shape ee_shapes[EE_OP_COUNT] = {"]
     out += [
         f"    [EE_OP_{shape.op}] = {{EE_DO_{shape.first}, EE_SHAPE_{shape.shape}, {str(shape.commutative).lower()}}},"
         for shape in shapes
     ]
     edges: list[tuple[int, int]] = []
-    out += ["};", "", f"const struct ee_node ee_nodes[{len(nodes)}] = {{"]
+    out += ["};", "", f"const struct ee_node ee_nodes[{len(nodes) + 1}] = {{"]
     for node in nodes:
-        out.append(f"    {{{node.handler}, {len(node.edges)}, {len(edges)}}},")
+        out.append(f"    {{{node.handler}, {len(edges)}}},")
         edges += sorted(node.edges.items())
-    out += ["};", "", f"const struct ee_edge ee_edges[{len(edges) + 1}] = {{"]
+    out += [f"    {{EE_NO_HANDLER, {len(edges)}}},", "};", "", f"const struct ee_edge ee_edges[{len(edges) + 1}] = {{"]
     out += [f"    {{{operation}, {node}}}," for operation, node in edges]
     out += ["    {EE_DO_COUNT, 0},", "};", ""]
     return "\n".join(out)

@@ -116,7 +116,7 @@ def list_runs(modules: list[Path], loop_factor: float) -> Corpus:
 
 
 def _kinds(names: list[str]) -> list[int]:
-    """Number of the kind of each operation; operations of no common kind are kinds of their own."""
+    """Give each operation the number of its kind; those of no common kind are kinds of their own."""
     texts = []
     for name in names:
         found = (re.sub(pattern, kind, name) for pattern, kind in KINDS if re.match(pattern, name))
@@ -126,7 +126,7 @@ def _kinds(names: list[str]) -> list[int]:
 
 
 def families(names: list[str]) -> set[Run]:
-    """All pairs that a row of FAMILIES stands for."""
+    """List all pairs that a row of FAMILIES stands for."""
     pairs: set[Run] = set()
     for first, second in FAMILIES:
         before = [number for number, name in enumerate(names) if re.fullmatch(first, name)]
@@ -135,28 +135,33 @@ def families(names: list[str]) -> set[Run]:
     return pairs
 
 
-def spread(corpus: Corpus, kinds: list[int], ends: set[int], share: float) -> Corpus:
-    """The corpus and, with ``share`` of their weight, the pairs and triples that its kinds of operations suggest."""
-    single: dict[int, float] = defaultdict(float)
-    sequences: dict[Run, float] = defaultdict(float)
-    for run, weight in corpus.weights.items():
-        for operation in run:
-            single[operation] += weight
-        run_kinds = [kinds[operation] for operation in run]
-        for length in (2, 3):
-            for at in range(len(run) - length + 1):
-                if ends.isdisjoint(run[at : at + length - 1]):
-                    sequences[tuple(run_kinds[at : at + length])] += weight / (length - 1)
+def _members(single: dict[int, float], kinds: list[int]) -> dict[int, list[tuple[float, int]]]:
+    """Operations of each kind with their share of it, largest first."""
     of_kind: dict[int, float] = defaultdict(float)
     for operation, weight in single.items():
         of_kind[kinds[operation]] += weight
     members: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for operation, weight in sorted(single.items(), key=lambda item: -item[1]):
         members[kinds[operation]].append((weight / of_kind[kinds[operation]], operation))
+    return members
+
+
+def spread(corpus: Corpus, kinds: list[int], ends: set[int], share: float) -> Corpus:
+    """Add, with ``share`` of their weight, the pairs and triples that the corpus's kinds of operations suggest."""
+    single: dict[int, float] = defaultdict(float)
+    sequences: dict[Run, float] = defaultdict(float)
+    for run, weight in corpus.weights.items():
+        for operation in run:
+            single[operation] += weight
+        run_kinds = [kinds[operation] for operation in run]
+        for length, at in itertools.product((2, 3), range(len(run) - 1)):
+            if at + length <= len(run) and ends.isdisjoint(run[at : at + length - 1]):
+                sequences[tuple(run_kinds[at : at + length])] += weight / (length - 1)
+    members = _members(single, kinds)
     least = LEAST_SPREAD * sum(single.values())
     wider = Corpus(defaultdict(float, corpus.weights), defaultdict(int, corpus.modules), corpus.count)
     for sequence, weight in sequences.items():
-        partial = [((), weight * share)]
+        partial: list[tuple[Run, float]] = [((), weight * share)]
         for kind in sequence:
             partial = [
                 ((*run, operation), total * part)

@@ -64,7 +64,7 @@ static void branch(uint32_t operand, const uint8_t *code)
 /* Calls branch for every branch operand; returns the bytes of the instruction. */
 static uint32_t walk_operands(const uint8_t *code, uint32_t at, uint16_t operation, bool mark)
 {
-    uint32_t start = at, layout = ee_operand_layouts[operation];
+    uint32_t start = at, layout = ee_operand_layout(operation);
     for (at += EE_HANDLER_BYTES; layout != 0; layout >>= 4) {
         uint32_t kind = layout & 15;
         if (kind == EE_OPERAND_LABEL && mark)
@@ -140,8 +140,8 @@ static struct ee_instance *prepare(const uint8_t *bytes, size_t size, uint8_t *a
     static struct ee_global_cell no_global;
     const uint8_t *handlers = (const uint8_t *)UINTPTR_MAX;
     for (uint32_t i = 0; i < EE_HANDLER_COUNT; i++)
-        if ((uintptr_t)ee_handlers[i] < (uintptr_t)handlers)
-            handlers = (const uint8_t *)(uintptr_t)ee_handlers[i];
+        if (ee_handler_address(i) < (uintptr_t)handlers)
+            handlers = (const uint8_t *)ee_handler_address(i);
     memset(arena, 0, sizeof(struct ee_instance));
     struct ee_instance *in = (struct ee_instance *)(void *)arena;
     ee_arena_init(&in->arena, arena, ARENA_BYTES);

@@ -36,11 +36,10 @@ struct ee_shape {
     bool commutative;
 };
 
-/* A place in the trie; node n < EE_DO_COUNT is operation n alone. */
+/* A place in the trie of superinstructions; 0 is the root. Its edges end where the next node's begin. */
 struct ee_node {
-    uint16_t handler; /* index in ee_handlers, or EE_NO_HANDLER: only the beginning of longer ones */
-    uint16_t edge_count;
-    uint32_t edges; /* index in ee_edges, sorted by operation */
+    uint16_t handler; /* number, or EE_NO_HANDLER: only the beginning of longer ones */
+    uint16_t edges;   /* index in ee_edges, sorted by operation */
 };
 
 struct ee_edge {
@@ -51,14 +50,22 @@ enum { EE_NO_HANDLER = 0xffff };
 /* Operand layouts: four bits an operand, first operand lowest. */
 enum { EE_OPERAND_NONE, EE_OPERAND_16, EE_OPERAND_32, EE_OPERAND_64, EE_OPERAND_LABEL };
 
-extern const ee_handler ee_handlers[];
+extern const int32_t ee_handler_distances[] __attribute__((visibility("hidden"))); /* each from its own place */
+
+static inline uintptr_t ee_handler_address(uint32_t number)
+{
+    return (uintptr_t)&ee_handler_distances[number] + (uintptr_t)(intptr_t)ee_handler_distances[number];
+}
 
 static inline uint16_t ee_handler_word(const struct ee_instance *in, uint32_t number)
 {
-    return (uint16_t)(((uintptr_t)ee_handlers[number] - (uintptr_t)in->handlers) >> EE_HANDLER_SHIFT);
+    return (uint16_t)((ee_handler_address(number) - (uintptr_t)in->handlers) >> EE_HANDLER_SHIFT);
 }
 
-extern const uint32_t ee_operand_layouts[];
+extern const uint32_t ee_layouts[];
+extern const uint8_t ee_layout_of[]; /* index in ee_layouts, by operation */
 extern const struct ee_shape ee_shapes[EE_OP_COUNT];
 extern const struct ee_node ee_nodes[];
 extern const struct ee_edge ee_edges[];
+
+static inline uint32_t ee_operand_layout(uint32_t operation) { return ee_layouts[ee_layout_of[operation]]; }

@@ -7,9 +7,9 @@
 /* Where handlers begin, and the two stubs (EE_EXIT_CODE, EE_LAZY_CODE); false: handler words cannot reach them all. */
 static bool place_handlers(struct ee_instance *in)
 {
-    uintptr_t low = (uintptr_t)ee_handlers[0], high = low;
+    uintptr_t low = ee_handler_address(0), high = low;
     for (uint32_t i = 1; i < EE_HANDLER_COUNT; i++) {
-        uintptr_t at = (uintptr_t)ee_handlers[i];
+        uintptr_t at = ee_handler_address(i);
         low = at < low ? at : low;
         high = at > high ? at : high;
     }

@@ -54,7 +54,7 @@ extern uint32_t *ee_profile;
 #else
 #define EE_HANDLER_SHIFT 3
 #endif
-#define EE_HANDLER __attribute__((aligned(1 << EE_HANDLER_SHIFT))) enum ee_trap
+#define EE_HANDLER __attribute__((aligned(1 << EE_HANDLER_SHIFT), visibility("hidden"))) enum ee_trap
 typedef uint16_t ee_word __attribute__((aligned(1)));
 #define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + ((uint64_t)*(const ee_word *)(p) << EE_HANDLER_SHIFT)))
 

@@ -61,25 +61,29 @@ static struct ee_pending *pending(struct ee_translator *t, uint32_t index)
     return &t->window[(t->first + index) % EE_WINDOW];
 }
 
+/* Follows the edge for an operation; 0: there is none. */
+static uint32_t follow(uint32_t node, uint32_t operation)
+{
+    uint32_t low = ee_nodes[node].edges, high = ee_nodes[node + 1].edges, end = high;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (ee_edges[middle].operation < operation)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low != end && ee_edges[low].operation == operation ? ee_edges[low].node : 0;
+}
+
 /* Length of the longest known sequence at the window's front; its handler. */
 static uint32_t match(struct ee_translator *t, uint32_t *handler)
 {
-    uint32_t node = pending(t, 0)->operation, best = 1;
-    *handler = node;
-    for (uint32_t length = 1; length < t->count; length++) {
-        uint32_t operation = pending(t, length)->operation;
-        const struct ee_edge *edges = &ee_edges[ee_nodes[node].edges];
-        uint32_t low = 0, high = ee_nodes[node].edge_count;
-        while (low < high) {
-            uint32_t middle = (low + high) / 2;
-            if (edges[middle].operation < operation)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        if (low == ee_nodes[node].edge_count || edges[low].operation != operation)
+    uint32_t node = 0, best = 1;
+    *handler = pending(t, 0)->operation;
+    for (uint32_t length = 0; length < t->count; length++) {
+        node = follow(node, pending(t, length)->operation);
+        if (node == 0)
             break;
-        node = edges[low].node;
         if (ee_nodes[node].handler != EE_NO_HANDLER) {
             best = length + 1;
             *handler = ee_nodes[node].handler;
@@ -102,7 +106,7 @@ static void emit(struct ee_translator *t)
     put(t, ee_handler_word(t->in, handler), EE_HANDLER_BYTES);
     for (uint32_t n = 0; n < length; n++) {
         struct ee_pending *p = pending(t, 0);
-        uint32_t layout = ee_operand_layouts[p->operation];
+        uint32_t layout = ee_operand_layout(p->operation);
         for (uint32_t i = 0; i < p->count; i++, layout >>= 4) {
             if ((layout & 15) == EE_OPERAND_LABEL)
                 ee_write_label(t, p->operands[i]);
