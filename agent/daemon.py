@@ -29,6 +29,7 @@ from agent.errors import BrokerError, DeviceError, LinkError, MessageError, Usag
 from agent.files import ModuleCache
 from agent.follow import Pace
 from agent.link.device import Device
+from agent.link.modules import TRACE_STREAM
 from agent.messages import Chunk, Desired, Get, LogLine, SlotReport, State
 from agent.mqtt import Broker
 from agent.registry import device_dir, device_port, socket_path
@@ -263,6 +264,8 @@ class Agent:
                     text = f"({answer.dropped} records were overwritten before they were read)"
                     await self._publish_log(LogLine(slot.slot, 0, cursor, text.encode(), line=True))
                 for seq, stream, ends_line, data in answer.records:
+                    if stream == TRACE_STREAM:
+                        continue  # for who asked the device for it
                     await self._publish_log(LogLine(slot.slot, stream, seq, data, line=ends_line))
                     cursor = seq + 1
                 cursor = max(cursor, answer.next)

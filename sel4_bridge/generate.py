@@ -61,6 +61,7 @@ WASI_LOGIC_SOURCES = (
             "random",
             "slot",
             "socket",
+            "trace",
             "tree",
             "wire",
         )

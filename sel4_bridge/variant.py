@@ -19,6 +19,7 @@ from edge_engine.zig import DEVICE, ROOT, compile_objects
 from sel4_bridge import build
 from sel4_bridge.generate import ENGINE_PD_SOURCES, WASI_PD_SOURCES
 from sel4_bridge.libmicrokit import link_pd
+from sel4_bridge.trust import development
 
 __all__ = ["Change", "build_variant"]
 
@@ -61,7 +62,7 @@ def build_variant(name: str, kernel: str, changes: tuple[Change, ...]) -> Path:
     for path in device.elves.values():
         shutil.copy(path, folder / path.name)
     sdk = Path(os.environ[build.SDK_VARIABLE]).resolve() if kernel == "sel4" else None
-    builder = build._Builder(kernel, sdk)
+    builder = build._Builder(kernel, sdk, development(build.DEVELOPMENT_KEY))
     for change in changes:
         _link(builder, folder, change)
     entry = build.elf_symbol(device.elves["engine"], build.ENGINE_ENTRY_SYMBOL)

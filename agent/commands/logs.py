@@ -14,6 +14,7 @@ import typer
 
 from agent.commands.options import DeviceName, Json, PortUrl, Slot, open_device, print_json
 from agent.errors import MessageError, UsageError
+from agent.link.modules import TRACE_STREAM
 
 __all__ = ["STREAMS", "logs", "write_record"]
 
@@ -23,6 +24,8 @@ STREAMS = ("system", "stdout", "stderr")
 def write_record(slot: int, record: tuple[int, int, bool, bytes], *, json: bool) -> None:
     """Print one record."""
     seq, stream, ends_line, data = record
+    if stream == TRACE_STREAM:
+        return  # `wasel trace` shows them
     if json:
         name = STREAMS[stream] if stream < len(STREAMS) else str(stream)
         text = data.decode("utf-8", "backslashreplace")

@@ -40,6 +40,7 @@ from agent.link.modules import (
     Status,
     StatusAnswer,
     Stop,
+    Trace,
     Trust,
 )
 from agent.link.transport import FramedTransport

@@ -36,6 +36,8 @@ __all__ = [
 
 GROUP = 64
 TRACE_STREAM = 3
+"""Stream of the log records that a trace makes."""
+TRACE_STREAM = 3
 """Records of the trace among the logs."""
 _LOOSE = ConfigDict(extra="ignore", frozen=True)
 

@@ -4,7 +4,8 @@
  * two things differ: a plain call stands where the protected procedure call is, and a signal handler where the
  * supervisor catches faults.
  *
- * Usage: wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--env K=V]... [--grant TEXT]... FILE -- ARG0 [ARGS...]
+ * Usage: wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--env K=V]... [--grant TEXT]... [--trace FILE]
+ *        FILE -- ARG0 [ARGS...]
  * Exit code: the module's; 134 a trap, its name and backtrace on stderr; 3 the module was refused; 124 out of fuel;
  * 1 this machine failed us; 2 usage.
  *
@@ -41,6 +42,7 @@ static struct sb_random random_state;
 static uint64_t wake_ns = UINT64_MAX;
 static struct sb_bridge bridge;
 static struct sb_run run;
+static FILE *trace_file;
 
 static _Noreturn void die(int code, const char *what, const char *why)
 {
@@ -97,6 +99,18 @@ static bool output_wake(void *context, uint32_t number)
     return true; /* write() has waited already */
 }
 
+/* One record after the other, each behind its length (2 bytes), to the file of --trace. */
+static void trace(void *context, uint32_t number, const uint8_t *record, uint32_t size)
+{
+    (void)context;
+    (void)number;
+    uint16_t length = (uint16_t)size;
+    if (fwrite(&length, sizeof length, 1, trace_file) != 1 || fwrite(record, size, 1, trace_file) != 1 ||
+        fflush(trace_file) != 0) {
+        die(EXIT_BROKEN, "trace", strerror(errno));
+    }
+}
+
 static uint32_t input(void *context, uint32_t number, uint8_t *bytes, uint32_t size)
 {
     (void)context;
@@ -122,6 +136,7 @@ static const struct sb_wasi_host host = {
     .random = random_bytes,
     .output = output,
     .output_wake = output_wake,
+    .trace = trace,
     .input = input,
     .wake_at = wake_at,
 };
@@ -239,12 +254,18 @@ static const char *parse(int argc, char **argv)
         } else if (strcmp(option, "--fuel") == 0) {
             run.metered = true;
             run.fuel = number(option, value);
+        } else if (strcmp(option, "--trace") == 0 && value != NULL) {
+            trace_file = fopen(value, "wbe");
+            if (trace_file == NULL) {
+                die(EXIT_BROKEN, value, strerror(errno));
+            }
+            launch.trace = 1;
         } else if ((strcmp(option, "--env") != 0 && strcmp(option, "--grant") != 0) || value == NULL) {
             die(EXIT_BAD_USAGE, option, "unknown option, or it lacks its value");
         }
     }
     if (file == NULL || run.arena_size == 0) {
-        die(EXIT_BAD_USAGE, "usage", "wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--env K=V]... [--grant TEXT]... FILE -- ARG0 [ARGS...]");
+        die(EXIT_BAD_USAGE, "usage", "wasel-host --arena BYTES [OPTION VALUE]... FILE -- ARG0 [ARGS...]");
     }
     for (int i = at + 1; i < argc; i++) {
         add_string(argv[i]);

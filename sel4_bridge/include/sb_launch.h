@@ -19,6 +19,7 @@ struct sb_launch {
     uint32_t text_size; /* bytes used in text: argc, envc, then grantc NUL-terminated strings back to back */
     uint32_t lossless;  /* 1: output waits for the reader instead of being dropped by the supervisor's history */
     uint32_t grantc;    /* what the module may use beyond the default: "dir=/path", "dir=/path:ro", ... (grants.h) */
-    char text[SB_LAUNCH_SIZE - 24];
+    uint32_t trace;     /* 1: every call is reported (sb_trace.h); may change while the module runs */
+    char text[SB_LAUNCH_SIZE - 28];
 };
 _Static_assert(sizeof(struct sb_launch) == SB_LAUNCH_SIZE, "the region's size");

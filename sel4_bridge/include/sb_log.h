@@ -15,7 +15,7 @@
 #define SB_LOG_DATA_SIZE 65536u   /* bytes, power of two */
 #define SB_LOG_MAX_RECORD 1024u   /* payload bytes of one record */
 
-enum sb_log_stream { SB_LOG_SYSTEM = 0, SB_LOG_STDOUT = 1, SB_LOG_STDERR = 2 };
+enum sb_log_stream { SB_LOG_SYSTEM = 0, SB_LOG_STDOUT = 1, SB_LOG_STDERR = 2, SB_LOG_TRACE = 3 /* sb_trace.h */ };
 
 struct sb_log_record {
     uint16_t size;     /* payload bytes, <= SB_LOG_MAX_RECORD */

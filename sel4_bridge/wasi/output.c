@@ -31,6 +31,31 @@ static uint32_t line_length(const uint8_t *bytes, uint32_t size)
     return length;
 }
 
+/* Writes one record that fits, without publishing it. */
+static void put_record(struct sb_output *output, enum sb_log_stream stream, const uint8_t *bytes, uint32_t size,
+                       bool newline)
+{
+    struct sb_log_record header = {(uint16_t)size, (uint8_t)stream, newline};
+    put(output, 0, &header, HEADER);
+    put(output, HEADER, bytes, size);
+    output->head += HEADER + ((size + 3u) & ~3u);
+}
+
+static void publish(struct sb_output *output)
+{
+    __atomic_store_n(&output->ring->head, output->head, __ATOMIC_RELEASE); /* pairs with the CONSUMER's acquire */
+}
+
+bool sb_output_record(struct sb_output *output, enum sb_log_stream stream, const uint8_t *bytes, uint32_t size)
+{
+    if (size > SB_LOG_MAX_RECORD || HEADER + ((size + 3u) & ~3u) > room(output)) {
+        return false;
+    }
+    put_record(output, stream, bytes, size, false);
+    publish(output);
+    return true;
+}
+
 uint32_t sb_output_write(struct sb_output *output, enum sb_log_stream stream, const uint8_t *bytes, uint32_t size)
 {
     uint32_t left = room(output);
@@ -43,14 +68,11 @@ uint32_t sb_output_write(struct sb_output *output, enum sb_log_stream stream, co
         if (record > left) {
             break;
         }
-        struct sb_log_record header = {(uint16_t)payload, (uint8_t)stream, newline};
-        put(output, 0, &header, HEADER);
-        put(output, HEADER, bytes + done, payload);
-        output->head += record;
+        put_record(output, stream, bytes + done, payload, newline);
         left -= record;
         done += payload + (newline ? 1u : 0u);
     }
-    __atomic_store_n(&output->ring->head, output->head, __ATOMIC_RELEASE); /* pairs with the CONSUMER's acquire */
+    publish(output);
     return done;
 }
 

@@ -20,5 +20,8 @@ struct sb_output {
 /* caller: PRODUCER. Takes as many bytes as whole records of them fit, returns how many. */
 uint32_t sb_output_write(struct sb_output *output, enum sb_log_stream stream, const uint8_t *bytes, uint32_t size);
 
+/* caller: PRODUCER. One record of at most SB_LOG_MAX_RECORD bytes as it is; false: there is no room, it is dropped. */
+bool sb_output_record(struct sb_output *output, enum sb_log_stream stream, const uint8_t *bytes, uint32_t size);
+
 /* caller: PRODUCER. Asks to be notified when there is room. True: the largest record fits already. */
 bool sb_output_wait(struct sb_output *output);

@@ -97,6 +97,14 @@ static bool output_wake(void *context, uint32_t slot)
     return !slots[slot].waits_for_output;
 }
 
+static void trace(void *context, uint32_t slot, const uint8_t *record, uint32_t size)
+{
+    (void)context;
+    if (sb_output_record(&slots[slot].output, SB_LOG_TRACE, record, size)) {
+        microkit_notify(SB_CH_WASI_SUPERVISOR);
+    }
+}
+
 static uint32_t input(void *context, uint32_t slot, uint8_t *bytes, uint32_t size)
 {
     (void)context;
@@ -135,6 +143,7 @@ static struct sb_wasi_host host = {
     .random = random_bytes,
     .output = output,
     .output_wake = output_wake,
+    .trace = trace,
     .input = input,
     .wake_at = wake_at,
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "grants.h"
+#include "trace.h"
 #include "wire.h"
 
 #define STREAM_RIGHTS (SB_RIGHT_FD_FILESTAT_GET | SB_RIGHT_FD_FDSTAT_SET_FLAGS | SB_RIGHT_POLL_FD_READWRITE)
@@ -99,7 +100,11 @@ void sb_wasi_serve(struct sb_wasi_slot *slot, struct sb_message *message)
     slot->counters.calls++;
     uint64_t label = message->label;
     struct sb_wire wire = {.slot = slot, .message = message};
-    sb_wasi_dispatch(&wire);
+    if (__atomic_load_n(&slot->launch->trace, __ATOMIC_RELAXED) == 0) {
+        sb_wasi_dispatch(&wire);
+    } else {
+        sb_trace_dispatch(&wire);
+    }
     if (message->words[0] == SB_PENDING) {
         slot->counters.pending++;
         slot->waiting_label = label;

@@ -45,6 +45,8 @@ struct sb_wasi_host {
     uint32_t (*output)(void *context, uint32_t slot, enum sb_log_stream stream, const uint8_t *bytes, uint32_t size);
     /* The slot waits for room: wake it when there is some. True: there is room already. */
     bool (*output_wake)(void *context, uint32_t slot);
+    /* Takes a trace record whole, or drops it. */
+    void (*trace)(void *context, uint32_t slot, const uint8_t *record, uint32_t size);
     /* Reads standard input; 0 is its end. */
     uint32_t (*input)(void *context, uint32_t slot, uint8_t *bytes, uint32_t size);
     /* Wake the slot at this monotonic time; replaces an earlier wish, UINT64_MAX cancels. */

@@ -57,6 +57,12 @@ static bool output_wake(void *context, uint32_t slot)
     return sb_output_wait(&outputs[slot]);
 }
 
+static void trace(void *context, uint32_t slot, const uint8_t *record, uint32_t size)
+{
+    (void)context;
+    (void)sb_output_record(&outputs[slot], SB_LOG_TRACE, record, size);
+}
+
 static uint32_t input(void *context, uint32_t slot, uint8_t *bytes, uint32_t size)
 {
     (void)context;
@@ -79,6 +85,7 @@ static const struct sb_wasi_host host = {
     .random = random_bytes,
     .output = output,
     .output_wake = output_wake,
+    .trace = trace,
     .input = input,
     .wake_at = wake_at,
 };
@@ -194,6 +201,7 @@ static void hostile(uint64_t seed, uint64_t count)
         CHECK(message.count >= 1 && message.count <= SB_MESSAGE_WORDS);
         CHECK(message.words[0] <= SB_E_NOTCAPABLE || message.words[0] == SB_PENDING);
         CHECK(outputs[0].head - rings[0].tail <= SB_LOG_DATA_SIZE);
+        launches[0].trace = draw() % 2 == 0;
         if (draw() % 16 == 0) {
             rings[0].tail = rings[0].head;
         }
