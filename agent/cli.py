@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from agent.commands import daemon, deploy, logs, modules, root, run, signing, trace
+from agent.commands import daemon, deploy, logs, modules, root, run, signing
 from agent.errors import EXIT_FAILURE, EXIT_OK, WaselError
 
 if TYPE_CHECKING:
@@ -81,7 +81,6 @@ app.command()(logs.logs)
 app.command()(modules.start)
 app.command()(modules.stop)
 app.command()(modules.stats)
-app.command()(trace.trace)
 app.command()(daemon.agent)
 app.command()(deploy.deploy)
 app.command()(signing.keygen)

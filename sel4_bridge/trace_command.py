@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `wasel trace`: a running module's WASI calls, live, as the seL4 calls that they are."""
+"""The command `wasel trace`: a running module's WASI calls, live, as the seL4 calls that they are.
+
+A plug-in of the entry-point group `wasel.commands`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,20 @@ import typer
 
 from agent.commands.options import DeviceName, Json, PortUrl, Slot, open_device, print_json
 from agent.errors import BadAnswerError, UsageError
+from agent.follow import follow
 from agent.link.modules import TRACE_STREAM
+from sel4_bridge.trace import TraceError, parse
+from sel4_bridge.wasi_table import CALLS
 
 if TYPE_CHECKING:
     from agent.link.device import Device
 
-__all__ = ["trace"]
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+@app.command()
 def trace(
     device: DeviceName = None,
     port: PortUrl = None,
@@ -31,9 +40,6 @@ def trace(
     json: Json = False,
 ) -> None:
     """Show each WASI call of a slot: label, message registers, arguments, result, time in the server."""
-    from sel4_bridge.trace import TraceError, parse
-    from sel4_bridge.wasi_table import CALLS
-
     unknown = set(call or []) - {row.name for row in CALLS}
     if unknown:
         raise UsageError(f"--call {min(unknown)}: no WASI call has that name")
@@ -58,8 +64,6 @@ def trace(
             print(traced.text(slot), flush=True)
 
     async def work(link: Device) -> None:
-        from agent.follow import follow
-
         async with link:
             cursor = (await link.slot(slot)).log_next
             await link.trace(slot, on=True)
