@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -43,18 +44,20 @@ class ToolError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """What the compiler builds for. ``triple`` None is this machine's own."""
+    """What the compiler builds for: a triple as ``zig cc --target`` takes it."""
 
     name: str
-    triple: str | None
+    triple: str
     flags: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
         """Compiler arguments that select this target."""
-        return [*([f"--target={self.triple}"] if self.triple else []), *self.flags]
+        return [f"--target={self.triple}", *self.flags]
 
 
-HOST = Target("host", None)
+# An explicit triple takes glibc's headers from the wheel, so that no libc-dev package is needed, and an old enough
+# version runs on every machine that is likely to be met.
+HOST = Target("host", f"{platform.machine()}-linux-gnu.2.31")
 DEVICE = Target("device", "aarch64-freestanding-none", ("-mcpu=cortex_a53",))
 WASI = Target("wasi", "wasm32-wasi")
 

@@ -93,7 +93,7 @@ def from_driver(driver: Driver) -> Iterator[Entry]:
     for level in driver.levels:
         output = CORPUS / f"{source.stem}-{level.removeprefix('-')}.wasm"
         if source.suffix == ".zig":
-            target = ["-target", str(WASM.triple), *WASM.flags, "-O", level]
+            target = ["-target", WASM.triple, *WASM.flags, "-O", level]
             flags = ["-fno-entry", "-rdynamic", "-fstrip", f"-femit-bin={output}"]
             if not output.exists() or output.stat().st_mtime < source.stat().st_mtime:
                 run_tool(["build-exe", str(source), *target, *flags], cwd=OBJECTS)

@@ -56,6 +56,7 @@ def command(image: Path, variant: str) -> list[str]:
     assert qemu is not None
     # Guest time counts instructions: what a busy host does to a run changes no line of it.
     common = [
+        "-nodefaults",  # its network card would want a ROM file of another package
         "-cpu",
         "cortex-a53",
         "-icount",
