@@ -19,6 +19,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_engine.build import PRELOADS, SANITIZE_FLAGS, find_gcc_library
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
@@ -38,6 +39,9 @@ from sel4_bridge.system import (
     device_system,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = ["SimulatorBuild", "build_simulator", "system_table"]
 
 FOLDER = ROOT / "qemu" / "simulator"
@@ -47,7 +51,7 @@ ENGINE_ENTRY = 0x1000  # stands for an engine's entry point, which is no address
 
 PROGRAM_SOURCES = tuple(
     FOLDER / f"{name}.c"
-    for name in ("clock", "context", "domain", "kernel", "main", "memory", "record", "schedule", "uart")
+    for name in ("clock", "context", "domain", "flash", "kernel", "main", "memory", "record", "schedule", "uart")
 )
 DEVICE_ONLY = {BRIDGE / "engine" / name for name in ("coroutine.c", "switch.S", "entry.S")}  # AArch64's stacks
 PIC = Target("host", HOST.triple, ("-fPIC",))
@@ -160,6 +164,7 @@ def _write(path: Path, text: str) -> None:
 class _Builder:
     out: Path
     sanitize: bool
+    sources: Mapping[str, tuple[Path, ...]]  # of each domain
 
     def flags(self, *wanted: str) -> tuple[str, ...]:
         """Return `wanted`, with sanitizers if this build has them."""
@@ -192,7 +197,7 @@ class _Builder:
         return link(objects, self.out / "wasel-sim", HOST, ("-rdynamic", *self.runtime()))
 
     def domain(self, name: str) -> Path:
-        wanted = [source for source in DOMAIN_SOURCES[name] if source not in DEVICE_ONLY]
+        wanted = [source for source in self.sources[name] if source not in DEVICE_ONLY]
         sources = [source for source in wanted if source.suffix != ".zig"]
         sources += [source for source in LIBMICROKIT_SOURCES if source.suffix == ".c"]
         sources.append(FOLDER / "domain_glue.c")
@@ -216,7 +221,7 @@ class _Builder:
             "/* SPDX-License-Identifier: Apache-2.0 */\n/* Generated: where an engine is restarted. */\n#pragma once\n\n"
             f"#define SB_ENGINE_ENTRY {ENGINE_ENTRY:#x}u\n",
         )
-        return {f"{name}.elf": self.domain(name) for name in DOMAIN_SOURCES}
+        return {f"{name}.elf": self.domain(name) for name in self.sources}
 
 
 def _copy(source: Path, output: Path) -> None:
@@ -230,16 +235,23 @@ def _copy(source: Path, output: Path) -> None:
     temporary.replace(output)
 
 
-def build_simulator(*, sanitize: bool = False) -> SimulatorBuild:
-    """Build what is missing or stale. ToolError."""
-    system = device_system()
-    out = ROOT / "build" / ("simulator-sanitize" if sanitize else "simulator")
+def build_simulator(
+    *,
+    sanitize: bool = False,
+    name: str = "simulator",
+    system: System | None = None,
+    sources: Mapping[str, tuple[Path, ...]] | None = None,
+) -> SimulatorBuild:
+    """Build what is missing or stale: the device, or another `system` of domains with these `sources`. ToolError."""
+    if system is None or sources is None:
+        system, sources = device_system(), DOMAIN_SOURCES
+    out = ROOT / "build" / (f"{name}-sanitize" if sanitize else name)
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_sources()
         _write(out / "generated" / "sim_system.h", system_table(system))
-        builder = _Builder(out, sanitize)
+        builder = _Builder(out, sanitize, sources)
         program = builder.program()
         images = builder.images()
         total = hashlib.sha256(program.read_bytes())

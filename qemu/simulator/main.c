@@ -197,6 +197,7 @@ int main(int argc, char **argv)
     sim_uart_flush();
     sim_record_event(SIM_EVENT_END, 0, NULL, 0);
     sim_record_flush();
+    sim_flash_end();
     if (sim.reset) {
         start_anew(argv);
     }

@@ -39,6 +39,7 @@ static void rtc_write(uint32_t offset, uint32_t value)
 static const struct device devices[] = {
     {SIM_UART_ADDRESS, NULL, sim_uart_read, sim_uart_write},
     {SIM_RTC_ADDRESS, NULL, rtc_read, rtc_write},
+    {SIM_FLASH_ADDRESS, sim_flash_map, sim_flash_read, sim_flash_write},
 };
 
 static const struct device *device_at(uint64_t address)

@@ -139,6 +139,7 @@ int sim_uart_client(void);                /* the connected socket, -1: none */
 void sim_flash_map(int map);
 uint32_t sim_flash_read(uint32_t offset);
 void sim_flash_write(uint32_t offset, uint32_t value);
+void sim_flash_end(void);                 /* of the process: tell how many programs and erases there were */
 
 /* record.c */
 enum sim_event {
