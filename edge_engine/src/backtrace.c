@@ -98,7 +98,7 @@ static void put_name(struct text *text, const struct ee_module *module, uint32_t
 static void put_frame(struct text *text, struct ee_instance *in, uint32_t number, struct ee_func *f, const uint8_t *code)
 {
     uint32_t index = ee_func_index(f);
-    uint32_t offset = ee_source_offset(in, f, code);
+    uint32_t offset = ee_source_offset(in, f, code, number == 0 && in->trap == EE_TRAP_OOB_MEMORY);
     put_text(text, "  #");
     put_number(text, number, 10);
     put_text(text, " ");

@@ -158,8 +158,11 @@ enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint3
 
 /* translate.c: makes function->code point to code. EE_TRAP_NONE, EE_TRAP_NO_MEMORY or EE_TRAP_STACK_EXHAUSTED. */
 enum ee_trap ee_translate(struct ee_instance *in, struct ee_func *function);
-/* Where in the module the instruction at `code` came from, by translating the function again without writing. */
-uint32_t ee_source_offset(struct ee_instance *in, struct ee_func *function, const uint8_t *code);
+/*
+ * Where in the module the instruction at `code` came from, by translating the function again without writing. A fault
+ * names only the (super)instruction; is_access finds the first access to memory in it.
+ */
+uint32_t ee_source_offset(struct ee_instance *in, struct ee_func *function, const uint8_t *code, bool is_access);
 
 /* link.c */
 EE_MUST_CHECK enum ee_status ee_link(struct ee_instance *in, const struct ee_config *config, struct ee_error *error);

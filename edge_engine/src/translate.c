@@ -124,10 +124,13 @@ enum ee_trap ee_translate(struct ee_instance *in, struct ee_func *function)
     return EE_TRAP_NONE;
 }
 
-uint32_t ee_source_offset(struct ee_instance *in, struct ee_func *function, const uint8_t *code)
+uint32_t ee_source_offset(struct ee_instance *in, struct ee_func *function, const uint8_t *code, bool is_access)
 {
-    struct ee_translator t = {
-        .in = in, .dry = true, .found = EE_NO_INDEX, .wanted = (uint32_t)(code - ee_code(in, function->code))};
+    struct ee_translator t = {.in = in,
+                              .dry = true,
+                              .is_access = is_access,
+                              .found = EE_NO_INDEX,
+                              .wanted = (uint32_t)(code - ee_code(in, function->code))};
     (void)translate(&t, in, ee_func_index(function));
     return t.found;
 }

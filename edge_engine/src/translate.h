@@ -107,6 +107,7 @@ struct ee_translator {
     uint32_t serial;       /* number of the next operation */
 
     uint32_t wanted; /* dry: code position asked for */
+    bool is_access;  /* dry: wanted is an instruction that faulted: not before its first access to memory */
     uint32_t found;  /* dry: its instruction, or EE_NO_INDEX */
 };
 

@@ -92,6 +92,13 @@ static uint32_t match(struct ee_translator *t, uint32_t *handler)
     return best;
 }
 
+/* Does the instruction at this place read or write memory? Loads, stores, and the prefixes of bulk and vector ones. */
+static bool is_access(const struct ee_translator *t, uint32_t source)
+{
+    uint8_t opcode = t->module->bytes[source];
+    return (opcode >= EE_OP_I32_LOAD && opcode <= EE_OP_I64_STORE32) || opcode == 0xfc || opcode == 0xfd;
+}
+
 static void emit(struct ee_translator *t)
 {
     if (t->full || t->room - t->position < EE_MAX_INSTRUCTION) {
@@ -103,6 +110,7 @@ static void emit(struct ee_translator *t)
     uint32_t handler;
     uint32_t length = match(t, &handler);
     uint32_t begin = t->position;
+    bool looking = false;
     put(t, ee_handler_word(t->in, handler), EE_HANDLER_BYTES);
     for (uint32_t n = 0; n < length; n++) {
         struct ee_pending *p = pending(t, 0);
@@ -114,8 +122,14 @@ static void emit(struct ee_translator *t)
                 put(t, p->operands[i], operand_size(layout & 15));
         }
         uint32_t end = t->position > begin ? t->position : begin + 1;
-        if (t->dry && t->found == EE_NO_INDEX && t->wanted >= begin && t->wanted < end)
+        if (t->dry && t->found == EE_NO_INDEX && t->wanted >= begin && t->wanted < end) {
             t->found = p->source;
+            looking = t->is_access;
+        }
+        if (looking && is_access(t, p->source)) {
+            t->found = p->source;
+            looking = false;
+        }
         begin = t->position;
         t->first = (t->first + 1) % EE_WINDOW;
         t->count--;
