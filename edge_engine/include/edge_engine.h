@@ -23,7 +23,7 @@
 
 /* Unmapped bytes that must follow the arena: 2^32 index + 2^32 offset + the widest access, rounded to a page. */
 #define EE_GUARD_SIZE ((uint64_t)8 * 1024 * 1024 * 1024 + 4096)
-#define EE_PAGE_SIZE 65536u /* bytes of a WebAssembly page */
+#define EE_PAGE_SIZE 65536u /* bytes of a WebAssembly page, unless the memory's type says 1 (custom-page-sizes) */
 #define EE_NO_INDEX UINT32_MAX
 
 /* What went wrong before execution; a trap is enum ee_trap. */
@@ -121,7 +121,7 @@ struct ee_config {
     void *arena;        /* page-aligned (4 KiB) */
     size_t arena_size;  /* bytes, multiple of 4 KiB; EE_GUARD_SIZE unmapped bytes follow (unless EE_EXPLICIT_CHECKS) */
     size_t stack_size;  /* bytes of the arena for wasm call frames; 0: EE_DEFAULT_STACK_SIZE */
-    uint32_t max_pages; /* ceiling for memory.grow, in pages; 0: whatever fits */
+    uint32_t max_pages; /* ceiling for linear memory, in units of EE_PAGE_SIZE; 0: whatever fits */
     bool metered;       /* translate with fuel checks; without, fuel is ignored and costs nothing */
     uint64_t fuel;      /* instructions a metered instance may execute before EE_TRAP_FUEL_EXHAUSTED */
     ee_resolver resolver;

@@ -58,7 +58,6 @@ enum ee_status ee_decode_fail(const struct ee_decoder *d, enum ee_status status,
 enum ee_status ee_decode_count(struct ee_decoder *d, uint32_t entry_size, uint32_t *count);
 enum ee_status ee_decode_valtype(struct ee_decoder *d, uint8_t *type);
 enum ee_status ee_decode_reftype(struct ee_decoder *d, uint8_t *type);
-enum ee_status ee_decode_limits(struct ee_decoder *d, uint32_t no_max, struct ee_limits *limits);
 enum ee_status ee_decode_table_type(struct ee_decoder *d, struct ee_table *table);
 enum ee_status ee_decode_memory_type(struct ee_decoder *d);
 enum ee_status ee_decode_global_type(struct ee_decoder *d, struct ee_global *global);

@@ -68,24 +68,25 @@ enum ee_status ee_decode_reftype(struct ee_decoder *d, uint8_t *type)
     return bad_type(d, *type, "malformed reference type: expected funcref or externref, found ");
 }
 
-enum ee_status ee_decode_limits(struct ee_decoder *d, uint32_t no_max, struct ee_limits *limits)
+/* Bits of the limits' first byte: the specification has one, proposals have given meanings to others. */
+enum { LIMITS_MAX = 1, LIMITS_SHARED = 2, LIMITS_64 = 4, LIMITS_PAGE_SIZE = 8, LIMITS_KNOWN = 15 };
+
+/* allowed: the flags that this kind of thing may have. */
+static enum ee_status decode_limits(struct ee_decoder *d, uint8_t allowed, struct ee_limits *limits, uint8_t *flags)
 {
-    uint8_t flags;
-    if (!ee_read_u8(&d->r, &flags))
+    if (!ee_read_u8(&d->r, flags))
         return ee_decode_malformed(d);
-    if (flags > 1) {
+    uint8_t bad = (uint8_t)(*flags & ~allowed);
+    if (bad != 0) {
         d->r.p--;
-        switch (flags) {
-        case 2: case 3: return ee_decode_fail(d, EE_UNSUPPORTED, "shared limits: the threads proposal is not supported");
-        case 4: case 5: case 6: case 7:
+        if ((bad & ~LIMITS_KNOWN) == 0 && (bad & LIMITS_64) != 0)
             return ee_decode_fail(d, EE_UNSUPPORTED, "64-bit limits: the memory64 proposal is not supported");
-        case 8: case 9:
-            return ee_decode_fail(d, EE_UNSUPPORTED, "a page size: the custom-page-sizes proposal is not supported");
-        default: return ee_decode_fail(d, EE_MALFORMED, "malformed limits flags");
-        }
+        if ((bad & ~LIMITS_KNOWN) == 0 && (bad & LIMITS_SHARED) != 0)
+            return ee_decode_fail(d, EE_UNSUPPORTED, "shared limits: the threads proposal is not supported");
+        return ee_decode_fail(d, EE_MALFORMED, "malformed limits flags");
     }
-    limits->has_max = flags == 1;
-    limits->max = no_max;
+    limits->has_max = (*flags & LIMITS_MAX) != 0;
+    limits->max = UINT32_MAX;
     if (!ee_read_u32(&d->r, &limits->min) || (limits->has_max && !ee_read_u32(&d->r, &limits->max)))
         return ee_decode_malformed(d);
     return EE_OK;
@@ -97,14 +98,23 @@ enum ee_status ee_decode_table_type(struct ee_decoder *d, struct ee_table *table
         return ee_decode_fail(d, EE_UNSUPPORTED,
                               "a table with an initializer: the function references proposal is not supported");
     EE_TRY(ee_decode_reftype(d, &table->type));
-    return ee_decode_limits(d, UINT32_MAX, &table->limits);
+    uint8_t flags;
+    return decode_limits(d, LIMITS_MAX, &table->limits, &flags);
 }
 
 enum ee_status ee_decode_memory_type(struct ee_decoder *d)
 {
     if (d->memories++ != 0)
         return ee_decode_fail(d, EE_INVALID, "multiple memories: the multi-memory proposal is not supported");
-    return ee_decode_limits(d, EE_MAX_PAGES, &d->module->memory);
+    struct ee_module *m = d->module;
+    uint8_t flags;
+    EE_TRY(decode_limits(d, LIMITS_MAX | LIMITS_PAGE_SIZE, &m->memory, &flags));
+    m->page_shift = 16;
+    if ((flags & LIMITS_PAGE_SIZE) != 0 && !ee_read_u32(&d->r, &m->page_shift))
+        return ee_decode_malformed(d);
+    if (!m->memory.has_max)
+        m->memory.max = m->page_shift == 0 ? EE_MAX_BYTE_PAGES : EE_MAX_PAGES;
+    return EE_OK;
 }
 
 enum ee_status ee_decode_global_type(struct ee_decoder *d, struct ee_global *global)

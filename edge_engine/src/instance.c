@@ -89,13 +89,13 @@ static enum ee_status place_memory(struct ee_instance *in, struct ee_error *erro
     if (in->module->memory_count == 0 || in->module->imported_memories != 0)
         return EE_OK;
     const struct ee_limits *limits = &in->module->memory;
-    uint64_t size = (uint64_t)limits->min * EE_PAGE_SIZE;
+    uint64_t size = (uint64_t)limits->min << in->module->page_shift;
     if (size > in->arena_size || !ee_arena_set_limit(&in->arena, in->arena_size - (size_t)size) ||
-        (in->max_pages != 0 && limits->min > in->max_pages)) {
+        (in->max_pages != 0 && size > (uint64_t)in->max_pages * EE_PAGE_SIZE)) {
         ee_error_begin(error, EE_NO_MEMORY, EE_NO_INDEX, EE_NO_INDEX);
         ee_error_text(error, "arena too small for ");
-        ee_error_number(error, limits->min);
-        ee_error_text(error, " pages of linear memory: at least ");
+        ee_error_number(error, size);
+        ee_error_text(error, " bytes of linear memory: at least ");
         ee_error_number(error, size + in->arena.used);
         ee_error_text(error, " bytes needed, ");
         ee_error_number(error, in->arena_size);
@@ -105,6 +105,7 @@ static enum ee_status place_memory(struct ee_instance *in, struct ee_error *erro
     in->own_memory.base -= size;
     in->own_memory.size = size;
     in->own_memory.pages = limits->min;
+    in->own_memory.page_shift = in->module->page_shift;
     in->own_memory.max = limits->max;
     in->own_memory.has_max = limits->has_max;
     memset(in->own_memory.base, 0, (size_t)size);

@@ -13,3 +13,4 @@
 #define EE_MAX_RESULTS 1000u                 /* of a function type */
 #define EE_MAX_LOCALS 50000u                 /* of a function, with its parameters */
 #define EE_MAX_PAGES 65536u                  /* of 64 KiB: 4 GiB; core spec 3.2.5 */
+#define EE_MAX_BYTE_PAGES UINT32_MAX         /* of one byte: a count of pages has 32 bits (custom-page-sizes proposal) */

@@ -61,7 +61,8 @@ static bool link_memory(struct ee_instance *in, const struct ee_import *import)
         return false;
     struct ee_memory_cell *memory = import->instance->memory;
     in->memory = memory;
-    return limits_match(memory->pages, memory->has_max, memory->max, &in->module->memory);
+    return memory->page_shift == in->module->page_shift &&
+           limits_match(memory->pages, memory->has_max, memory->max, &in->module->memory);
 }
 
 static bool link_global(struct ee_instance *in, uint32_t index, const struct ee_import *import)

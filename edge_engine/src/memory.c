@@ -21,12 +21,14 @@ uint32_t ee_memory_grow(struct ee_instance *in, uint32_t pages)
     uint32_t before = memory->pages;
     uint64_t after = (uint64_t)before + pages;
     struct ee_instance *owner = memory->owner;
-    if (after > memory->max || (owner->max_pages != 0 && after > owner->max_pages))
+    uint64_t size = after << memory->page_shift;
+    if (after > memory->max || (owner->max_pages != 0 && size > (uint64_t)owner->max_pages * EE_PAGE_SIZE))
         return UINT32_MAX;
     if (pages == 0)
         return before;
-    uint64_t size = after * EE_PAGE_SIZE;
-    if (size > owner->arena_size || !ee_arena_set_limit(&owner->arena, owner->arena_size - (size_t)size))
+    if (size > owner->arena_size - owner->arena.used || !ee_charge(in, size))
+        return UINT32_MAX; /* without fuel the next check traps */
+    if (!ee_arena_set_limit(&owner->arena, owner->arena_size - (size_t)size))
         return UINT32_MAX;
     uint8_t *base = ee_arena_end(owner) - size;
     memmove(base, memory->base, memory->size);

@@ -36,7 +36,7 @@ struct ee_function {
 };
 
 struct ee_limits {
-    uint32_t min, max; /* elements or pages; max is UINT32_MAX for tables, EE_MAX_PAGES for memories if none was given */
+    uint32_t min, max; /* elements or pages; max is what the kind of thing could have at most if none was given */
     bool has_max;
 };
 
@@ -98,6 +98,7 @@ struct ee_module {
     uint32_t import_count, export_count, element_count, data_count;
     uint32_t imported_functions, imported_tables, imported_memories, imported_globals;
     struct ee_limits memory; /* if memory_count is 1, pages */
+    uint32_t page_shift;     /* log2 of a page's bytes: 16, or 0 (custom-page-sizes proposal); other values are invalid */
     uint32_t start;          /* function index, or EE_NO_INDEX */
     bool has_data_count;
     struct ee_range code;           /* section contents */

@@ -34,7 +34,8 @@ struct ee_memory_cell {
     uint8_t *base;   /* moves down when the memory grows */
     uint64_t size;   /* bytes */
     uint32_t pages;
-    uint32_t max;    /* pages, declared */
+    uint32_t max;        /* pages, declared */
+    uint32_t page_shift; /* log2 of a page's bytes */
     bool has_max;
     struct ee_instance *owner; /* whose arena it lies in */
 };

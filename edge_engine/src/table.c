@@ -55,8 +55,11 @@ uint32_t ee_table_grow(struct ee_instance *in, const uint64_t *operands, uint32_
     struct ee_table_cell *table = in->tables[index];
     uint32_t before = table->size;
     uint64_t after = (uint64_t)before + (uint32_t)operands[1];
-    if (after > table->max || !ee_charge(in, after - before) || !ee_table_reserve(table, (uint32_t)after))
+    bool moves = after > table->capacity;
+    if (after > table->max || !ee_table_reserve(table, (uint32_t)after))
         return UINT32_MAX;
+    if (!ee_charge(in, moves ? after : after - before))
+        return UINT32_MAX; /* the next check traps */
     for (uint32_t i = before; i < after; i++)
         table->elements[i] = operands[0];
     table->size = (uint32_t)after;

@@ -58,7 +58,13 @@ static enum ee_status check_limits(struct ee_validator *v)
             return invalid_at(v, EE_NO_INDEX, EE_NO_INDEX, "a table's size minimum must not be greater than maximum");
     if (m->memory_count == 0)
         return EE_OK;
-    if (m->memory.min > EE_MAX_PAGES || m->memory.max > EE_MAX_PAGES)
+    if (m->page_shift != 0 && m->page_shift != 16) {
+        ee_error_begin(v->error, EE_INVALID, EE_NO_INDEX, EE_NO_INDEX);
+        ee_error_text(v->error, "invalid custom page size: expected 2^0 or 2^16 bytes, found 2^");
+        ee_error_number(v->error, m->page_shift);
+        return EE_INVALID;
+    }
+    if (m->page_shift == 16 && (m->memory.min > EE_MAX_PAGES || m->memory.max > EE_MAX_PAGES))
         return invalid_at(v, EE_NO_INDEX, EE_NO_INDEX, "memory size must be at most 65536 pages (4GiB)");
     if (m->memory.min > m->memory.max)
         return invalid_at(v, EE_NO_INDEX, EE_NO_INDEX, "the memory's size minimum must not be greater than maximum");

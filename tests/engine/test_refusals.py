@@ -116,7 +116,6 @@ UNSUPPORTED = {
     "relaxed SIMD": with_body("fd 80 02 0b"),
     "threads proposal": with_body("fe 00 0b"),
     "multi-memory": with_body("41 00 28 42 00 00 1a 0b", sections=section(5, b"\1\0\1")),
-    "custom-page-sizes": PREAMBLE + section(5, b"\1\x08\1\0"),
     "1000 parameters": PREAMBLE + section(1, b"\1\x60" + leb(1001) + b"\x7f" * 1001 + b"\0"),
     "50000": with_body("0b", locals_="01 d1 86 03 7f"),
 }
