@@ -106,8 +106,8 @@ class Device:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, executable: Path) -> Device:
-        return cls(subprocess.Popen([str(executable)], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    def start(cls, executable: Path, *arguments: str) -> Device:
+        return cls(subprocess.Popen([str(executable), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
 
     def stop(self) -> int:
         assert self.process.stdin
@@ -164,8 +164,8 @@ class Device:
     def launch(self, slot: int = 0) -> dict[str, Any]:
         """What the wasi domain reads: generation, lossless and the strings."""
         page = self.command("a", bytes([slot]))
-        generation, argc, envc, size, lossless, grantc = struct.unpack_from("<6I", page)
-        strings = page[24 : 24 + size].split(b"\0")[:-1] if size else []
+        generation, argc, envc, size, lossless, grantc, _trace = struct.unpack_from("<7I", page)
+        strings = page[28 : 28 + size].split(b"\0")[:-1] if size else []
         assert len(strings) == argc + envc + grantc
         return {
             "generation": generation,

@@ -4,7 +4,8 @@
  *
  * Contract: a command is one byte, a u32 length (little endian) and that many bytes; each is answered with a u32 length
  * and that many bytes. Every input lies in a block of exactly its size, so that sanitizers see a read past its end. The
- * engine is whatever the test writes into the control page.
+ * engine is whatever the test writes into the control page. With an argument it is a release image whose root document
+ * (the map alone) is that file; without, a development image that trusts nobody.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,13 +87,26 @@ static void *block(size_t size)
     return memory;
 }
 
-static void start(void)
+static struct sb_anchors read_anchors(const char *path)
+{
+    static uint8_t root[SB_MAX_ROOT_BYTES];
+    struct sb_anchors anchors = {.development = path == NULL, .device_class = "qemu-virt"};
+    FILE *file = path != NULL ? fopen(path, "rb") : NULL;
+    if (file != NULL) {
+        anchors.root = root;
+        anchors.root_size = fread(root, 1, sizeof root, file);
+        fclose(file);
+    }
+    return anchors;
+}
+
+static void start(const char *root)
 {
     struct sb_slot_regions regions[SB_SLOTS];
     const struct sb_platform platform = {
         .kernel = "host", .kernel_text = "the host", .board = "none", .tick_hz = 1000000000u, .ticks = ticks,
         .engine_stop = engine_stop, .engine_restart = engine_restart, .wasi_notify = wasi_notify,
-        .anchors = {.development = true, .device_class = "host"}, .slot_class = "general",
+        .anchors = read_anchors(root), .slot_class = "general",
     };
     for (unsigned i = 0; i < SB_SLOTS; i++) {
         logs[i] = aligned_alloc(4096, sizeof(struct sb_log));
@@ -275,10 +289,10 @@ static void run(int command, const uint8_t *data, uint32_t size)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     int command;
-    start();
+    start(argc > 1 ? argv[1] : NULL);
     while ((command = getchar()) != EOF) {
         uint32_t size;
         if (fread(&size, sizeof size, 1, stdin) != 1) {
