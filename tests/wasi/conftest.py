@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
-from edge_engine.zig import HOST, ROOT, compile_objects, link
+from edge_engine.zig import HOST, ROOT, WASI, compile_objects, link
 from sel4_bridge.generate import INCLUDE_FLAGS, WASI_LOGIC_SOURCES, write_generated
 from sel4_bridge.host_runner import HOST_FLAGS, HOST_SOURCES, build_host
 
@@ -63,6 +63,13 @@ def sanitized_runner() -> Path:
         *compile_objects(HOST_SOURCES, OUT / "runner", HOST, (*checked[1], *sanitizers)),
     ]
     return link(objects, OUT / "wasel-host-ubsan", HOST, sanitizers)
+
+
+@pytest.fixture(scope="session")
+def tour() -> Path:
+    """One C program with a feature per first argument."""
+    objects = compile_objects([ROOT / "tests" / "wasi" / "tour.c"], OUT / "tour", WASI, ("-Oz", "-Wall", "-Werror"))
+    return link(objects, OUT / "tour.wasm", WASI, ("-Wl,--strip-all", "-Wl,-z,stack-size=65536"))
 
 
 @pytest.fixture

@@ -4,20 +4,14 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.errors import UsageError
 from agent.run_request import RunRequest
-from edge_engine.zig import ROOT, WASI, compile_objects, link
 from sel4_bridge.host_runner import run
 from sel4_bridge.wasi_table import CALLS, Kind
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-OUT = ROOT / "build" / "tests" / "wasi"
 ARENA = 1 << 20
 WASI_MODULE = "wasi_snapshot_preview1"
 
@@ -28,13 +22,6 @@ def execute(runner, module, *args, env=(), options=(), stdin=b"", timeout=60):
         command += ["--env", entry]
     command += [str(module), "--", "program", *args]
     return subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False)
-
-
-@pytest.fixture(scope="session")
-def tour() -> Path:
-    """One C program with a feature per first argument."""
-    objects = compile_objects([ROOT / "tests" / "wasi" / "tour.c"], OUT / "tour", WASI, ("-Oz", "-Wall", "-Werror"))
-    return link(objects, OUT / "tour.wasm", WASI, ("-Wl,--strip-all", "-Wl,-z,stack-size=65536"))
 
 
 def start(body, imports="", rest='(memory (export "memory") 1)'):

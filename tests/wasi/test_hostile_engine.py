@@ -3,71 +3,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import os
-import shutil
 import struct
 
 import pytest
 
 from agent.link.device import Device as Link
-from edge_engine.zig import ROOT, WASI, compile_objects, link
+from edge_engine.zig import ROOT
 from qemu.launcher import running_device
 from sel4_bridge.variant import Change, build_variant
+from tests.wasi.device import finished, flash, needs, output
 
 pytestmark = pytest.mark.system
-OUT = ROOT / "build" / "tests" / "wasi"
 LINES = 150
 MESSAGES = 100_000
-TIMEOUT_S = 240.0
 
 
 @pytest.fixture(scope="module", params=["standin", "sel4"])
 def hostile_image(request):
     """The device's image with the test build of the engine."""
-    if shutil.which("qemu-system-aarch64") is None:
-        pytest.skip("qemu-system-aarch64 is not installed")
-    if request.param == "sel4" and not os.environ.get("MICROKIT_SDK"):
-        pytest.skip("MICROKIT_SDK is not set: genuine seL4 needs the Microkit SDK")
+    needs(request.param)
     source = ROOT / "tests" / "wasi" / "hostile_engine.c"
     return request.param, build_variant("hostile", request.param, (Change("engine", (source,), "sb_run"),))
 
 
-@pytest.fixture(scope="module")
-def tour():
-    objects = compile_objects([ROOT / "tests" / "wasi" / "tour.c"], OUT / "tour", WASI, ("-Oz", "-Wall", "-Werror"))
-    flags = ("-Wl,--strip-all", "-Wl,-z,stack-size=65536")
-    return link(objects, OUT / "tour.wasm", WASI, flags).read_bytes()
-
-
-async def finished(device, slot):
-    async with asyncio.timeout(TIMEOUT_S):
-        while True:
-            state = await device.slot(slot)
-            if state.state != "running":
-                return state
-            await asyncio.sleep(0.2)
-
-
-async def flash(device, slot, content):
-    await device.upload(slot, content)
-    await device.set_pending(hashlib.sha256(content).digest())
-
-
-async def output(device, slot, cursor=0):
-    text = b""
-    while True:
-        page = await device.logs(slot, cursor)
-        if not page.records:
-            return text
-        for _, stream, ends_line, content in page.records:
-            if stream == 1:
-                text += content + (b"\n" if ends_line else b"")
-        cursor = page.next
-
-
 async def test_random_messages_hurt_nobody(hostile_image, tour):
+    tour = tour.read_bytes()
     kernel, image = hostile_image
     async with (
         running_device("hostile", kernel=kernel, image=image) as running,
