@@ -187,10 +187,8 @@ class _Builder:
     kernel: str
     sdk: Path | None
     anchors: Anchors
-
-    @property
-    def folder(self) -> Path:
-        return BUILD / "device" / (self.kernel if self.anchors.development else f"{self.kernel}-release")
+    folder: Path
+    """Of everything that is built for this image alone."""
 
     def flags(self) -> tuple[str, ...]:
         return (
@@ -271,11 +269,14 @@ def _checked_sdk(kernel: str, sdk: Path | None) -> Path | None:
     return chosen.resolve()
 
 
-def build_device(kernel: str, sdk: Path | None = None, *, root: Path | None = None) -> Device:
+def build_device(
+    kernel: str, sdk: Path | None = None, *, root: Path | None = None, folder: Path | None = None
+) -> Device:
     """Build everything for one kernel, "standin" or "sel4".
 
     With an SDK the domains are linked with its libmicrokit, for the stand-in kernel too. With a root document it is a
-    release image, which runs nothing unsigned; without, a development image. BuildError, ToolError.
+    release image, which runs nothing unsigned; without, a development image. `folder` None: the
+    one of that kernel and kind below build/device. BuildError, ToolError.
     """
     checked = _checked_sdk(kernel, sdk)
     with _alone():
@@ -283,7 +284,8 @@ def build_device(kernel: str, sdk: Path | None = None, *, root: Path | None = No
             anchors = development(DEVELOPMENT_KEY) if root is None else release(root)
         except WaselError as error:
             raise BuildError(str(error)) from error
-        return _build(_Builder(kernel, checked, anchors))
+        kind = kernel if anchors.development else f"{kernel}-release"
+        return _build(_Builder(kernel, checked, anchors, folder or BUILD / "device" / kind))
 
 
 @contextlib.contextmanager
