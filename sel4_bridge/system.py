@@ -28,7 +28,9 @@ __all__ = [
     "Irq",
     "Map",
     "ProtectionDomain",
+    "SLOT_CLASSES",
     "Region",
+    "SlotClass",
     "System",
     "Trigger",
     "device_system",
@@ -72,6 +74,29 @@ PL031_PADDR = 0x0901_0000
 CNTP_IRQ = 30
 
 TIME_SLICE_US = 1000  # Microkit's own default
+THROTTLE_PERIOD_US = 50_000  # of the supervisor's own budgets, for starts that ask for less than the class has
+
+
+@dataclass(frozen=True)
+class SlotClass:
+    """What a slot's engine gets from the kernel, fixed at build: Microkit gives no domain a way to change it.
+
+    The supervisor lowers a running engine's priority by up to two and suspends it, to give a module less than this.
+    """
+
+    name: str  # what a manifest's slot_class names
+    priority: int  # highest; two further ones lie below
+    budget_us: int  # CPU time in every period; equal to it: all there is, in slices of that length
+    period_us: int
+
+    @property
+    def percent(self) -> int:
+        """The share of the CPU that a slot can have at most."""
+        return 100 * self.budget_us // self.period_us
+
+
+GENERAL = SlotClass("general", 100, TIME_SLICE_US, TIME_SLICE_US)
+SLOT_CLASSES = (GENERAL,) * SLOTS
 
 
 class DescriptionError(Exception):
@@ -259,12 +284,14 @@ def device_system() -> System:
         ProtectionDomain(
             f"engine{slot}",
             "engine.elf",
-            100,
+            SLOT_CLASSES[slot].priority,
             maps=(
                 *_place(((control[slot], "rw", "control"), (io[slot], "rw", "io"), (module[slot], "r", "module"))),
                 Map(arena[slot], ARENA_VADDR, "rw", "sb_arena_vaddr"),
             ),
             stack_size=ENGINE_STACK_SIZE,
+            budget_us=SLOT_CLASSES[slot].budget_us,
+            period_us=SLOT_CLASSES[slot].period_us,
         )
         for slot in slots
     )
@@ -378,15 +405,8 @@ def _channel_lines(system: System) -> list[str]:
     return list(lines)
 
 
-def _engine_budget(system: System) -> dict[str, int]:
-    """Return the CPU time that every slot has, in microseconds."""
-    shares = {
-        (domain.budget_us, domain.period_us) for domain in system.all_domains() if domain.name.startswith("engine")
-    }
-    if len(shares) != 1:
-        raise DescriptionError(f"slots of different budgets: {sorted(shares)}")
-    ((budget_us, period_us),) = shares
-    return {"SB_ENGINE_BUDGET_US": budget_us, "SB_ENGINE_PERIOD_US": period_us}
+def _class_row(slot_class: SlotClass) -> str:
+    return f'X("{slot_class.name}", {slot_class.priority}u, {slot_class.budget_us}u, {slot_class.period_us}u)'
 
 
 def layout_header(system: System) -> str:
@@ -399,7 +419,7 @@ def layout_header(system: System) -> str:
         "SB_TREE_SIZE": TREE_SIZE,
         "SB_UART_RING_REGION_SIZE": UART_RING_SIZE,
         "SB_ENGINE_STACK_SIZE": ENGINE_STACK_SIZE,
-        **_engine_budget(system),
+        "SB_THROTTLE_PERIOD_US": THROTTLE_PERIOD_US,
     }
     lines = [
         "/* SPDX-License-Identifier: Apache-2.0 */",
@@ -412,6 +432,9 @@ def layout_header(system: System) -> str:
         *(f"#define {name} {size}u" for name, size in sizes.items()),
         "",
         *_channel_lines(system),
+        "",
+        "/* X(name, priority, budget_us, period_us), one row a slot. */",
+        "#define SB_EACH_SLOT_CLASS(X) " + " ".join(_class_row(each) for each in SLOT_CLASSES),
         "",
         "/* Label of the timer's one protected procedure: MR0 = absolute CNTPCT ticks, 0 cancels. */",
         f"#define SB_TIMER_SET {TIMER_SET_LABEL}u",

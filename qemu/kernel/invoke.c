@@ -113,6 +113,24 @@ static uint64_t write_registers(struct thread *caller, struct thread *target, ui
     return seL4_NoError;
 }
 
+static uint64_t set_priority(const struct thread *caller, struct thread *target, uint64_t info)
+{
+    enum { EXTRA_CAPS = 122 }; /* word of the IPC buffer: behind tag, message and user data */
+    if ((info & 0x7fu) < 1 || (info >> 7 & 3u) < 1) {
+        return seL4_TruncatedMessage;
+    }
+    const struct cap *authority = lookup(caller, caller->ipc_buffer[EXTRA_CAPS]);
+    uint64_t priority = message_word(caller, 0);
+    if (authority == NULL || authority->type != CAP_THREAD) {
+        return seL4_InvalidCapability;
+    }
+    if (priority > ((const struct thread *)authority->object)->max_priority) {
+        return seL4_RangeError;
+    }
+    schedule_priority(target, (unsigned)priority);
+    return seL4_NoError;
+}
+
 uint64_t invoke(struct thread *caller, const struct cap *cap, uint64_t info, struct answer *answer)
 {
     uint64_t label = info >> 12;
@@ -128,6 +146,8 @@ uint64_t invoke(struct thread *caller, const struct cap *cap, uint64_t info, str
             return read_registers(caller, target, length, answer);
         case TCBWriteRegisters:
             return write_registers(caller, target, length);
+        case TCBSetPriority:
+            return set_priority(caller, target, info);
         case TCBSuspend:
             suspend(target);
             return seL4_NoError;

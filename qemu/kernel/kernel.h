@@ -114,6 +114,7 @@ struct thread {
     struct context context; /* first: vectors.S */
     char name[65];
     unsigned priority;
+    unsigned max_priority; /* it may be given at most, and give to others */
     enum thread_state state;
     uint64_t restart_pc; /* where a stopped thread goes on: its system call again, or the faulting instruction */
     struct budget *budget;
@@ -171,6 +172,7 @@ extern struct thread *current;
 extern uint64_t now; /* ticks, read at kernel entry */
 void schedule_wake(struct thread *thread); /* state has become RUNNABLE */
 void schedule_stop(struct thread *thread); /* state is no longer RUNNABLE, or its budget was taken */
+void schedule_priority(struct thread *thread, unsigned priority);
 void schedule_yield(void);
 void schedule_timer_fired(void);
 void budget_init(struct budget *budget, uint64_t budget_us, uint64_t period_us);
@@ -200,6 +202,7 @@ void fault_unknown_syscall(struct thread *thread);
 bool fault_resume(struct thread *thread, const struct thread *replier); /* takes the answer; false: stays stopped */
 
 /* syscall.c */
+const struct cap *lookup(const struct thread *thread, uint64_t cptr); /* NULL when the address has no slot */
 void syscall(struct thread *thread);
 
 /* invoke.c: returns an error label; fills the answer's words */

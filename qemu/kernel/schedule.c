@@ -228,6 +228,22 @@ void schedule_stop(struct thread *thread)
     }
 }
 
+/* In a ready queue it goes to the head of its new one, as a thread that wakes does. */
+void schedule_priority(struct thread *thread, unsigned priority)
+{
+    enum queue_kind queued = thread->queued;
+    struct queue *queue = thread->queue;
+    if (queued == QUEUE_READY || queued == QUEUE_OBJECT) {
+        queue_remove(thread);
+    }
+    thread->priority = priority;
+    if (queued == QUEUE_READY) {
+        place(thread, true);
+    } else if (queued == QUEUE_OBJECT) {
+        queue_insert(queue, thread);
+    }
+}
+
 void budget_give(struct budget *b, struct thread *thread)
 {
     thread->budget = b;

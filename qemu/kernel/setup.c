@@ -76,7 +76,7 @@ static void make_domains(void)
         struct thread *t = &d->thread;
         domains[i] = d;
         memory_copy(t->name, boot[i].name, sizeof(boot[i].name));
-        t->priority = (unsigned)(boot[i].priority & 255u);
+        t->priority = t->max_priority = (unsigned)(boot[i].priority & 255u);
         t->context.pc = t->restart_pc = boot[i].entry;
         t->context.sp = boot[i].stack_top;
         t->context.spsr = user_spsr(0);

@@ -16,8 +16,7 @@ enum { DEBUG_FIRST = -12, DEBUG_LAST = -17 };
 
 static const struct cap null_cap = {CAP_NULL, 0, NULL};
 
-/* NULL when the address has no slot. */
-static const struct cap *lookup(const struct thread *thread, uint64_t cptr)
+const struct cap *lookup(const struct thread *thread, uint64_t cptr)
 {
     return cptr >> CSPACE_BITS ? NULL : &thread->cspace[cptr];
 }

@@ -40,13 +40,16 @@ static struct sb_control *control(void)
 /* The bridge's transport: one protected procedure call, repeated for as long as the answer is "not yet". */
 static void transport(void *context, struct sb_message *message)
 {
+    static uint64_t sent; /* calls, also by runs before this one */
     (void)context;
     for (;;) {
+        sent = sent % SB_LABEL_COUNT_MASK + 1;
+        uint64_t label = message->label | sent << SB_LABEL_COUNT_SHIFT;
         for (uint32_t word = 0; word < message->count; word++) {
             microkit_mr_set((uint8_t)word, message->words[word]);
         }
         microkit_msginfo answer =
-            microkit_ppcall(SB_CH_ENGINE_WASI, microkit_msginfo_new(message->label, (uint16_t)message->count));
+            microkit_ppcall(SB_CH_ENGINE_WASI, microkit_msginfo_new(label, (uint16_t)message->count));
         uint64_t words = microkit_msginfo_get_count(answer);
         uint64_t error = words > 0 ? microkit_mr_get(0) : SB_E_IO;
         if (error == SB_PENDING) {

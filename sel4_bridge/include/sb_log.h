@@ -30,6 +30,8 @@ struct sb_log {
     uint64_t calls __attribute__((aligned(64))); /* counters of the slot since boot, by wasi, for `stats`; less than 64 behind */
     uint64_t refused; /* messages that no engine of ours sends */
     uint64_t pending; /* answers "not yet" */
+    uint64_t waited_ns;        /* between such an answer and the next call */
+    uint64_t waiting_since_ns; /* of CNTPCT's clock; 0: not waiting. An engine that is stopped so stays so */
     uint8_t data[SB_LOG_DATA_SIZE] __attribute__((aligned(4096)));
 };
 _Static_assert(sizeof(struct sb_log) == SB_LOG_REGION_SIZE, "the region's size");

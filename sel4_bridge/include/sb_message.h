@@ -12,6 +12,15 @@
 
 #define SB_MESSAGE_WORDS 16u
 
+/*
+ * A label on the wire is a call's number and the sender's count of calls above it. An engine that was suspended inside a
+ * call makes the same one again when it goes on; the wasi domain knows it by its count and repeats its answer. Count 0
+ * is never taken for a repetition.
+ */
+#define SB_LABEL_COUNT_SHIFT 16u
+#define SB_LABEL_COUNT_MASK UINT64_C(0xfffffffff) /* 52 bits of label less 16 */
+#define SB_LABEL_NUMBER_MASK UINT64_C(0xffff)
+
 struct sb_message {
     uint64_t label;
     uint32_t count; /* words used, <= SB_MESSAGE_WORDS */

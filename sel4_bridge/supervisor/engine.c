@@ -31,6 +31,9 @@ static void copy_usage(struct sb_slot *slot)
     slot->memory_bytes = memory <= SB_ARENA_SIZE ? memory : SB_ARENA_SIZE;
     slot->bookkeeping_bytes = bookkeeping <= SB_ARENA_SIZE ? bookkeeping : SB_ARENA_SIZE;
     slot->calls = control->calls;
+    uint64_t arena = slot->memory_bytes + slot->bookkeeping_bytes;
+    arena = arena <= SB_ARENA_SIZE ? arena : SB_ARENA_SIZE;
+    slot->arena_peak = arena > slot->arena_peak ? arena : slot->arena_peak;
 }
 
 void sb_engine_notified(struct sb_supervisor *s, unsigned number)
@@ -63,7 +66,34 @@ void sb_engine_notified(struct sb_supervisor *s, unsigned number)
     default: /* idle or running: nothing ended */
         return;
     }
-    slot->handling_fault = false;
+    sb_limits_end(s, number, slot->state == SB_SLOT_TRAPPED || (slot->state == SB_SLOT_EXITED && slot->exit_code != 0));
+}
+
+#define MOST_IDLE_SIGNALS 64u /* an engine of ours sends one notification a run */
+
+void sb_engine_signalled(struct sb_supervisor *s, unsigned number)
+{
+    struct sb_slot *slot = &s->slots[number];
+    sb_engine_notified(s, number);
+    if (slot->state == SB_SLOT_RUNNING && ++slot->idle_signals > MOST_IDLE_SIGNALS) {
+        sb_engine_give_up(s, number, "engine fault: the engine floods the supervisor with notifications");
+    }
+}
+
+static void trapped(struct sb_supervisor *s, unsigned number)
+{
+    struct sb_slot *slot = &s->slots[number];
+    slot->backtrace[0] = 0;
+    slot->traps++;
+    slot->state = SB_SLOT_TRAPPED;
+    sb_limits_end(s, number, true);
+}
+
+void sb_engine_give_up(struct sb_supervisor *s, unsigned number, const char *why)
+{
+    sb_drain_logs(s);
+    copy_text(s->slots[number].text, why, sizeof s->slots[number].text);
+    trapped(s, number);
 }
 
 static void record_engine_fault(struct sb_slot *slot, const struct sb_fault *fault)
@@ -84,8 +114,9 @@ static void record_engine_fault(struct sb_slot *slot, const struct sb_fault *fau
             }
         }
     }
-    slot->backtrace[0] = 0;
 }
+
+#define FAULT_HANDLING_NS UINT64_C(500000000) /* a throttled engine needs several periods for it */
 
 void sb_engine_faulted(struct sb_supervisor *s, unsigned number, const struct sb_fault *fault)
 {
@@ -93,13 +124,12 @@ void sb_engine_faulted(struct sb_supervisor *s, unsigned number, const struct sb
     slot->faults++;
     sb_drain_logs(s);
     if (slot->state != SB_SLOT_RUNNING || slot->handling_fault) {
-        s->platform.engine_stop(number);
         if (slot->state == SB_SLOT_RUNNING) {
             record_engine_fault(slot, fault);
-            slot->traps++;
-            slot->state = SB_SLOT_TRAPPED;
+            trapped(s, number);
+        } else {
+            s->platform.engine_stop(number);
         }
-        slot->handling_fault = false;
         return;
     }
     struct sb_control *control = slot->control;
@@ -110,7 +140,9 @@ void sb_engine_faulted(struct sb_supervisor *s, unsigned number, const struct sb
     control->generation = slot->generation;
     __atomic_store_n(&control->command, SB_COMMAND_FAULT, __ATOMIC_RELEASE);
     slot->handling_fault = true;
+    slot->fault_deadline_ns = sb_monotonic_ns(s) + FAULT_HANDLING_NS;
     slot->restarts++;
     s->platform.engine_stop(number);
     s->platform.engine_restart(number);
+    sb_limits_arm(s);
 }

@@ -10,6 +10,8 @@
 
 #include "supervisor.h"
 
+#define NS_PER_MS UINT64_C(1000000)
+
 static bool has_nul(const struct sb_cbor_string *string)
 {
     for (size_t i = 0; i < string->size; i++) {
@@ -149,26 +151,64 @@ static void fill_launch(struct sb_slot *slot, const struct sb_launch_request *re
     end = copy_strings(&strings.grants, &nothing, end, &launch->grantc);
     launch->text_size = (uint32_t)(end - launch->text);
     launch->lossless = request->lossless;
-    __atomic_store_n(&launch->generation, slot->generation, __ATOMIC_RELEASE);
 }
 
-static void fill_control(struct sb_slot *slot, const struct sb_launch_request *request)
+static void fill_control(struct sb_slot *slot)
 {
     struct sb_control *control = slot->control;
     memset(control, 0, sizeof *control);
     control->generation = slot->generation;
     control->module_offset = slot->active.offset;
     control->module_size = slot->active.size;
-    control->fuel = request->fuel;
-    control->metered = request->metered;
+    control->fuel = slot->fuel;
+    control->metered = slot->metered;
     const struct sb_manifest *manifest = &slot->active.credentials.manifest; /* all zero without a signature */
     control->stack_size = manifest->stack;
     control->arena_size = manifest->arena;
-    if (manifest->fuel != 0 && (!request->metered || manifest->fuel < request->fuel)) {
+    if (manifest->fuel != 0 && (!slot->metered || manifest->fuel < slot->fuel)) {
         control->fuel = manifest->fuel;
         control->metered = 1;
     }
     __atomic_store_n(&control->command, SB_COMMAND_RUN, __ATOMIC_RELEASE);
+}
+
+/* What class, manifest and request give: the least of the three. */
+static void set_limits(struct sb_slot *slot, const struct sb_slot_class *class, const struct sb_launch_request *request)
+{
+    const struct sb_manifest *manifest = &slot->active.credentials.manifest; /* all zero without a signature */
+    struct sb_limits *limits = &slot->limits;
+    uint64_t percent = UINT64_C(100) * class->budget_us / class->period_us;
+    if (manifest->budget_us != 0 && UINT64_C(100) * manifest->budget_us / manifest->period_us < percent) {
+        percent = UINT64_C(100) * manifest->budget_us / manifest->period_us;
+    }
+    if (request->budget_percent != 0 && request->budget_percent < percent) {
+        percent = request->budget_percent;
+    }
+    limits->percent = percent > 0 ? (uint32_t)percent : 1;
+    limits->timeout_ns = request->timeout_ms * NS_PER_MS;
+    limits->restart_on_failure = request->restart_on_failure;
+}
+
+/* The active module, with the launch page as it is; the engine is stopped. */
+static void run(struct sb_supervisor *s, unsigned number)
+{
+    struct sb_slot *slot = &s->slots[number];
+    slot->generation++;
+    slot->restarts++;
+    slot->idle_signals = 0;
+    slot->handling_fault = false;
+    slot->exit_code = 0;
+    slot->memory_bytes = 0;
+    slot->bookkeeping_bytes = 0;
+    slot->calls = 0;
+    slot->text[0] = 0;
+    slot->backtrace[0] = 0;
+    slot->reason = NULL;
+    __atomic_store_n(&slot->launch->generation, slot->generation, __ATOMIC_RELEASE);
+    fill_control(slot);
+    slot->state = SB_SLOT_RUNNING;
+    sb_limits_begin(s, number);
+    s->platform.engine_restart(number);
 }
 
 /* What is checked again at each start, and what a signed module does not take from the request. */
@@ -206,22 +246,21 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
     }
     s->platform.engine_stop(number);
     sb_slot_switch(slot);
-    slot->generation++;
+    sb_restart_cancel(slot);
     slot->starts++;
-    slot->restarts++;
-    slot->handling_fault = false;
-    slot->exit_code = 0;
-    slot->memory_bytes = 0;
-    slot->bookkeeping_bytes = 0;
-    slot->calls = 0;
-    slot->text[0] = 0;
-    slot->backtrace[0] = 0;
     slot->history.lossless = request->lossless;
+    slot->fuel = request->fuel;
+    slot->metered = request->metered;
+    set_limits(slot, &sb_slot_classes[number], request);
     fill_launch(slot, request);
-    fill_control(slot, request);
-    slot->state = SB_SLOT_RUNNING;
-    s->platform.engine_restart(number);
+    run(s, number);
     return SB_LAUNCH_OK;
+}
+
+void sb_slot_start_again(struct sb_supervisor *s, unsigned number)
+{
+    s->platform.engine_stop(number);
+    run(s, number);
 }
 
 void sb_slot_stop(struct sb_supervisor *s, unsigned number)
@@ -229,10 +268,12 @@ void sb_slot_stop(struct sb_supervisor *s, unsigned number)
     struct sb_slot *slot = &s->slots[number];
     sb_drain_logs(s);
     if (slot->state != SB_SLOT_RUNNING) {
+        sb_restart_cancel(slot);
+        sb_limits_arm(s);
         return;
     }
-    s->platform.engine_stop(number);
+    slot->reason = NULL;
     slot->control->command = SB_COMMAND_IDLE;
-    slot->handling_fault = false;
     slot->state = SB_SLOT_STOPPED;
+    sb_limits_end(s, number, false);
 }

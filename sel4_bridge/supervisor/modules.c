@@ -18,6 +18,9 @@ enum {
 
 /* Bytes that the answer to `logs` keeps for what follows the records. */
 #define LOGS_TAIL 64u
+#define NS_PER_US UINT64_C(1000)
+#define NS_PER_MS UINT64_C(1000000)
+#define LONGEST_TIMEOUT_MS (UINT64_C(1000) * 3600 * 24 * 3650) /* ten years: sums of it do not overflow */
 
 static enum sb_smp_error general(int32_t rc)
 {
@@ -59,9 +62,10 @@ static void put_image(struct sb_cbor_writer *out, const struct sb_image *image)
     sb_cbor_put_uint(out, "size", image->size);
 }
 
-static void write_slot(struct sb_cbor_writer *out, unsigned number, const struct sb_slot *slot)
+static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out, unsigned number)
 {
-    uint64_t keys = 6;
+    const struct sb_slot *slot = &s->slots[number];
+    uint64_t keys = 9;
     keys += slot->active.present ? 2 + credential_keys(&slot->active) : 0;
     keys += slot->refusal != SB_ACCEPTED ? 1 : 0;
     keys += slot->admission.sequence != 0 ? 1 : 0;
@@ -70,6 +74,8 @@ static void write_slot(struct sb_cbor_writer *out, unsigned number, const struct
     keys += slot->state == SB_SLOT_TRAPPED ? 2 : 0;
     keys += slot->state == SB_SLOT_REFUSED ? 1 : 0;
     keys += slot->upload.open ? 1 : 0;
+    keys += slot->state == SB_SLOT_STOPPED && slot->reason != NULL ? 1 : 0;
+    keys += slot->limits.restart_at_ns != SB_NEVER ? 1 : 0;
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, keys);
     sb_cbor_put_uint(out, "slot", number);
     sb_cbor_put_text(out, "state", sb_slot_state_name(slot->state));
@@ -109,6 +115,20 @@ static void write_slot(struct sb_cbor_writer *out, unsigned number, const struct
     if (slot->state == SB_SLOT_REFUSED) {
         sb_cbor_put_text(out, "error", slot->text);
     }
+    if (slot->state == SB_SLOT_STOPPED && slot->reason != NULL) {
+        sb_cbor_put_text(out, "reason", slot->reason);
+    }
+    if (slot->limits.restart_at_ns != SB_NEVER) {
+        uint64_t now_ns = sb_monotonic_ns(s);
+        uint64_t at_ns = slot->limits.restart_at_ns;
+        sb_cbor_put_uint(out, "restart_ms", at_ns > now_ns ? (at_ns - now_ns) / NS_PER_MS : 0);
+    }
+    const struct sb_slot_class *class = &sb_slot_classes[number];
+    uint64_t class_percent = UINT64_C(100) * class->budget_us / class->period_us;
+    bool throttled = slot->limits.percent != 0 && slot->limits.percent < class_percent;
+    sb_cbor_put_text(out, "class", class->name);
+    sb_cbor_put_uint(out, "budget", throttled ? slot->limits.percent : class_percent);
+    sb_cbor_put_uint(out, "period_us", throttled ? SB_THROTTLE_PERIOD_US : class->period_us);
     sb_cbor_put_uint(out, "starts", slot->starts);
     sb_cbor_put_uint(out, "log_next", slot->history.next);
     sb_cbor_put_uint(out, "memory", slot->memory_bytes);
@@ -144,7 +164,7 @@ static int32_t status_read(struct sb_supervisor *s, struct sb_cbor_reader *body,
     sb_cbor_write_text(out, "slots");
     sb_cbor_write_head(out, SB_CBOR_MAJOR_ARRAY, SB_SLOTS);
     for (unsigned i = 0; i < SB_SLOTS; i++) {
-        write_slot(out, i, &s->slots[i]);
+        write_slot(s, out, i);
     }
     return 0;
 }
@@ -169,10 +189,20 @@ static int32_t start_error(struct sb_supervisor *s, enum sb_launch_result result
     return MODULES_UNKNOWN;
 }
 
+/* "never", "on-failure", or nothing, which is never. */
+static bool read_restart(bool given, const struct sb_cbor_string *word, bool *on_failure)
+{
+    static const char never[] = "never";
+    static const char failure[] = "on-failure";
+    *on_failure = given && word->size == sizeof failure - 1 && memcmp(word->data, failure, word->size) == 0;
+    return !given || *on_failure || (word->size == sizeof never - 1 && memcmp(word->data, never, word->size) == 0);
+}
+
 static int32_t start_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
 {
     uint64_t slot = 0;
     struct sb_launch_request request = {0};
+    struct sb_cbor_string restart = {0};
     struct sb_cbor_field fields[] = {
         {"slot", SB_CBOR_UINT, &slot, false},
         {"args", SB_CBOR_ARRAY, &request.args, false},
@@ -180,8 +210,14 @@ static int32_t start_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         {"fuel", SB_CBOR_UINT, &request.fuel, false},
         {"lossless", SB_CBOR_BOOL, &request.lossless, false},
         {"grants", SB_CBOR_ARRAY, &request.grants, false},
+        {"budget", SB_CBOR_UINT, &request.budget_percent, false},
+        {"timeout_ms", SB_CBOR_UINT, &request.timeout_ms, false},
+        {"restart", SB_CBOR_TEXT, &restart, false},
     };
-    if (!sb_smp_read_body(body, fields, 6) || !fields[0].found) {
+    if (!sb_smp_read_body(body, fields, sizeof fields / sizeof fields[0]) || !fields[0].found ||
+        (fields[6].found && (request.budget_percent < 1 || request.budget_percent > 100)) ||
+        (fields[7].found && (request.timeout_ms < 1 || request.timeout_ms > LONGEST_TIMEOUT_MS)) ||
+        !read_restart(fields[8].found, &restart, &request.restart_on_failure)) {
         return MODULES_BAD_MESSAGE;
     }
     if (slot >= SB_SLOTS) {
@@ -282,6 +318,7 @@ static int32_t stats_read(struct sb_supervisor *s, struct sb_cbor_reader *body, 
         return rc;
     }
     refresh(s);
+    sb_meter(s);
     const struct sb_slot *slot = &s->slots[number];
     const struct {
         const char *key;
@@ -292,8 +329,14 @@ static int32_t stats_read(struct sb_supervisor *s, struct sb_cbor_reader *body, 
         {"traps", slot->traps},
         {"faults", slot->faults},
         {"restarts", slot->restarts},
+        {"retries", slot->limits.retries},
+        {"timeouts", slot->limits.timeouts},
+        {"run_us", slot->limits.run_ns / NS_PER_US},
+        {"active_us", slot->limits.active_ns / NS_PER_US},
+        {"cpu_us", slot->limits.cpu_ns / NS_PER_US},
         {"memory", slot->memory_bytes},
         {"bookkeeping", slot->bookkeeping_bytes},
+        {"arena_peak", slot->arena_peak},
         {"log_records", slot->drain.records},
         {"log_bytes", slot->drain.bytes},
         {"log_broken", slot->drain.broken},

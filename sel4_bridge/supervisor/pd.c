@@ -59,6 +59,25 @@ static void engine_restart(unsigned slot)
     microkit_pd_restart(slot, SB_ENGINE_ENTRY);
 }
 
+static void engine_resume(unsigned slot)
+{
+    (void)seL4_TCB_Resume(BASE_TCB_CAP + slot);
+}
+
+/* Microkit lets each domain control up to its own priority, so an engine's capability is authority enough for itself. */
+static void engine_priority(unsigned slot, uint32_t priority)
+{
+    if (sb_kernel_kind != SB_KERNEL_SIMULATOR) {
+        (void)seL4_TCB_SetPriority(BASE_TCB_CAP + slot, BASE_TCB_CAP + slot, priority);
+    }
+}
+
+static void wake_at(uint64_t ticks)
+{
+    microkit_mr_set(0, ticks);
+    (void)microkit_ppcall(SB_CH_SUPERVISOR_TIMER, microkit_msginfo_new(SB_TIMER_SET, 1));
+}
+
 static void wasi_notify(void)
 {
     microkit_notify(SB_CH_SUPERVISOR_WASI);
@@ -150,12 +169,14 @@ void init(void)
         .ticks = sb_counter_ticks,
         .engine_stop = engine_stop,
         .engine_restart = engine_restart,
+        .engine_resume = engine_resume,
+        .engine_priority = engine_priority,
+        .wake_at = wake_at,
         .wasi_notify = wasi_notify,
         .anchors = {.root = sb_trust_root,
                     .root_size = sizeof sb_trust_root,
                     .development = SB_TRUST_DEVELOPMENT != 0,
                     .device_class = SB_DEVICE_CLASS},
-        .slot_class = SB_SLOT_CLASS,
     };
     const struct sb_slot_regions regions[SB_SLOTS] = {
 #define SB_X(slot)                                                                                          \
@@ -176,10 +197,12 @@ void notified(microkit_channel ch)
 {
     if (ch == SB_CH_SUPERVISOR_UART) {
         serve();
+    } else if (ch == SB_CH_SUPERVISOR_TIMER) {
+        sb_limits_tick(&supervisor);
     } else if (ch == SB_CH_SUPERVISOR_WASI) {
         sb_drain_logs(&supervisor);
     } else if (ch >= SB_CH_SUPERVISOR_ENGINE(0) && ch < SB_CH_SUPERVISOR_ENGINE(SB_SLOTS)) {
-        sb_engine_notified(&supervisor, ch - SB_CH_SUPERVISOR_ENGINE(0));
+        sb_engine_signalled(&supervisor, ch - SB_CH_SUPERVISOR_ENGINE(0));
     }
 }
 

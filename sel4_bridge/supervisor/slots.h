@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "admit.h"
+#include "limits.h"
 #include "log_drain.h"
 #include "log_history.h"
 #include "sb_control.h"
@@ -70,17 +71,25 @@ struct sb_slot {
     struct sb_admission admission; /* what the slot allows, and the highest sequence it confirmed */
     enum sb_refusal refusal;       /* of the last upload that was refused, SB_ACCEPTED after one that was not */
 
+    struct sb_limits limits;       /* of the run: limits.h */
+
     uint32_t generation; /* of the last start, also in control and launch */
     bool handling_fault; /* the engine was restarted to record a fault */
     uint64_t starts;
     uint64_t traps;
     uint64_t faults;
     uint64_t restarts; /* of the engine domain, for starts and for faults */
+    uint64_t fuel;     /* of the last start's request, valid if metered */
+    bool metered;
+    uint64_t fault_deadline_ns; /* by then an engine that handles a fault must be done */
+    uint32_t idle_signals;      /* notifications of this run that told nothing */
+    const char *reason;         /* why the slot is stopped: NULL as asked */
 
     /* how the last run went, copied from the control page and made printable */
     uint32_t exit_code;
     uint64_t memory_bytes;
     uint64_t bookkeeping_bytes;
+    uint64_t arena_peak; /* bytes, the two together, of all runs since boot */
     uint64_t calls;
     char text[SB_TEXT_SIZE];
     char backtrace[SB_BACKTRACE_SIZE];

@@ -25,12 +25,16 @@ void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platf
         slot->control = regions[i].control;
         slot->launch = regions[i].launch;
         slot->drain.log = regions[i].log;
-        slot->admission = (struct sb_admission){.slot_class = platform->slot_class,
+        slot->limits.phase_end_ns = slot->limits.deadline_ns = slot->limits.restart_at_ns = SB_NEVER;
+        const struct sb_slot_class *class = &sb_slot_classes[i];
+        slot->admission = (struct sb_admission){.slot_class = class->name,
                                                 .arena_size = SB_ARENA_SIZE,
-                                                .budget_us = SB_ENGINE_BUDGET_US,
-                                                .period_us = SB_ENGINE_PERIOD_US};
+                                                .budget_us = class->budget_us,
+                                                .period_us = class->period_us};
     }
     uint64_t now = sb_monotonic_ns(s);
+    s->armed_ns = SB_NEVER;
+    s->metered_ns = now;
     __atomic_store_n(&system->realtime_offset_ns, rtc_seconds * NS_PER_S - now, __ATOMIC_RELEASE);
     s->ready_ms = now / 1000000u;
 }
@@ -40,6 +44,7 @@ void sb_supervisor_reset(struct sb_supervisor *s)
     for (unsigned i = 0; i < SB_SLOTS; i++) {
         struct sb_slot *slot = &s->slots[i];
         sb_slot_stop(s, i);
+        sb_restart_cancel(slot);
         slot->active = (struct sb_image){0};
         slot->candidate = (struct sb_image){0};
         slot->upload = (struct sb_upload){0};
@@ -50,6 +55,7 @@ void sb_supervisor_reset(struct sb_supervisor *s)
         slot->bookkeeping_bytes = 0;
         slot->calls = 0;
     }
+    sb_limits_arm(s);
     s->upload_image = 0;
     s->reset_wanted = false;
     s->ready_ms = sb_monotonic_ns(s) / 1000000u;

@@ -29,11 +29,13 @@ struct sb_platform {
     const char *kernel_text; /* the same for people */
     const char *board;
     struct sb_anchors anchors; /* what the image trusts */
-    const char *slot_class;    /* of every slot */
     uint64_t tick_hz;
     uint64_t (*ticks)(void);               /* monotonic */
     void (*engine_stop)(unsigned slot);    /* returns when the engine runs no more */
     void (*engine_restart)(unsigned slot); /* continue the engine at its entry point */
+    void (*engine_resume)(unsigned slot);  /* continue a stopped engine where it was */
+    void (*engine_priority)(unsigned slot, uint32_t priority);
+    void (*wake_at)(uint64_t ticks);       /* have sb_limits_tick called then; 0: never. The last call counts */
     void (*wasi_notify)(void);
 };
 
@@ -51,6 +53,8 @@ struct sb_supervisor {
     struct sb_trust trust;
     const char *reason;       /* of the refusal that the present request is answered with, NULL: none */
     uint64_t ready_ms;        /* since the counter's zero */
+    uint64_t armed_ns;        /* when sb_limits_tick will be called, SB_NEVER: it won't */
+    uint64_t metered_ns;      /* when sb_meter looked last */
     uint32_t upload_image;    /* slot of the last upload that began; later chunks need not name it */
     bool reset_wanted;        /* answer sent first, then sb_supervisor_reset */
     struct sb_link_counters link;
@@ -84,6 +88,12 @@ struct sb_fault {
 };
 void sb_engine_faulted(struct sb_supervisor *s, unsigned slot, const struct sb_fault *fault);
 
+/* The engine notified: as sb_engine_notified, but one that does so for nothing, again and again, is stopped. */
+void sb_engine_signalled(struct sb_supervisor *s, unsigned slot);
+
+/* The engine runs no more, for this reason, which is no fault of the module's. */
+void sb_engine_give_up(struct sb_supervisor *s, unsigned slot, const char *why);
+
 /* Move output of all slots to their histories; called on the wasi domain's notification and before status and logs. */
 void sb_drain_logs(struct sb_supervisor *s);
 
@@ -97,8 +107,14 @@ struct sb_launch_request {
     uint64_t fuel;
     bool metered;
     bool lossless;
+    uint64_t budget_percent; /* of the CPU, 0: what class and manifest give */
+    uint64_t timeout_ms;     /* wall clock, 0: none */
+    bool restart_on_failure;
 };
 /* SB_LAUNCH_REFUSED: *refusal says why. */
 enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned slot, const struct sb_launch_request *request,
                                     enum sb_refusal *refusal);
 void sb_slot_stop(struct sb_supervisor *s, unsigned slot);
+
+/* Run the active module once more, as it was started last. */
+void sb_slot_start_again(struct sb_supervisor *s, unsigned slot);

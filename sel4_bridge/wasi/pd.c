@@ -31,6 +31,8 @@ struct pd_slot {
     struct sb_output output;
     uint64_t wake_ns; /* UINT64_MAX: no wish */
     bool waits_for_output;
+    uint64_t count; /* of the sender, in the last call's label */
+    struct sb_message answer; /* to it */
 };
 
 static struct pd_slot slots[SB_SLOTS];
@@ -205,27 +207,63 @@ static void publish_counters(const struct pd_slot *slot)
     slot->output.ring->pending = slot->wasi.counters.pending;
 }
 
+static microkit_msginfo send_answer(const struct sb_message *answer)
+{
+    for (uint32_t word = 0; word < answer->count; word++) {
+        microkit_mr_set((uint8_t)word, answer->words[word]);
+    }
+    return microkit_msginfo_new(answer->label, (uint16_t)answer->count);
+}
+
+/* For the supervisor's meter; a start that follows a wait ends it too. */
+static void note_waiting(struct pd_slot *slot, bool waits)
+{
+    struct sb_log *ring = slot->output.ring;
+    if (ring->waiting_since_ns != 0) {
+        ring->waited_ns += monotonic_ns(NULL) - ring->waiting_since_ns;
+        ring->waiting_since_ns = 0;
+    }
+    if (waits) {
+        ring->waiting_since_ns = monotonic_ns(NULL);
+    }
+}
+
 microkit_msginfo protected(microkit_channel ch, microkit_msginfo msginfo)
 {
-    uint32_t slot = ch - SB_CH_WASI_ENGINE(0);
-    if (slot >= SB_SLOTS) {
+    uint32_t number = ch - SB_CH_WASI_ENGINE(0);
+    if (number >= SB_SLOTS) {
         microkit_mr_set(0, SB_E_INVAL);
         return microkit_msginfo_new(0, 1);
     }
+    struct pd_slot *slot = &slots[number];
+    uint64_t label = microkit_msginfo_get_label(msginfo);
+    uint64_t count = label >> SB_LABEL_COUNT_SHIFT;
+    if (count != 0 && count == slot->count) {
+        return send_answer(&slot->answer); /* the caller was suspended before it had it: sb_message.h */
+    }
+    if (slot->output.ring->waiting_since_ns != 0) {
+        note_waiting(slot, false);
+    }
     /* More words than a message has stay in count, and so make the message wrong. */
     struct sb_message message = {
-        .label = microkit_msginfo_get_label(msginfo),
+        .label = label & SB_LABEL_NUMBER_MASK,
         .count = (uint32_t)microkit_msginfo_get_count(msginfo),
     };
     for (uint32_t word = 0; word < message.count && word < SB_MESSAGE_WORDS; word++) {
         message.words[word] = microkit_mr_get((uint8_t)word);
     }
-    sb_wasi_serve(&slots[slot].wasi, &message);
+    sb_wasi_serve(&slot->wasi, &message);
+    if (message.words[0] == SB_PENDING) {
+        note_waiting(slot, true);
+    }
+    if (message.words[0] != SB_E_SUCCESS || slot->wasi.counters.calls % COUNTERS_EVERY == 0) {
+        publish_counters(slot);
+    }
+    slot->count = count;
+    slot->answer.label = message.label;
+    slot->answer.count = message.count;
     for (uint32_t word = 0; word < message.count; word++) {
-        microkit_mr_set((uint8_t)word, message.words[word]);
+        slot->answer.words[word] = message.words[word];
     }
-    if (message.words[0] != SB_E_SUCCESS || slots[slot].wasi.counters.calls % COUNTERS_EVERY == 0) {
-        publish_counters(&slots[slot]);
-    }
-    return microkit_msginfo_new(message.label, (uint16_t)message.count);
+    return send_answer(&message);
 }

@@ -28,6 +28,9 @@ enum {
     LAUNCH = 'a',       /* slot: answers the launch page */
     MODULE = 'o',       /* slot: answers the module region */
     TIME = 'n',         /* u64: advance the counter by that many nanoseconds */
+    TIMER = 'w',        /* as TIME, and then the timer if it is due; answers when it is due next and all priorities */
+    SIGNAL = 'k',       /* slot: its engine's notification */
+    WAITED = 'y',       /* slot, u64, u64: what the wasi domain says that it waited, and since when */
     SYSTEM = 's',       /* answers struct sb_system */
     DIGEST = 'd',       /* answers SHA-256 of the bytes, hashed in pieces of growing size */
     RESET = 'z',        /* warm reset, as the glue does after answering one */
@@ -73,6 +76,23 @@ static void engine_restart(unsigned slot)
     event("restart", slot);
 }
 
+static void engine_resume(unsigned slot)
+{
+    event("resume", slot);
+}
+
+static uint64_t schedule[1 + SB_SLOTS]; /* when the timer is due, 0 never; each slot's priority */
+
+static void engine_priority(unsigned slot, uint32_t priority)
+{
+    schedule[1 + slot] = priority;
+}
+
+static void wake_at(uint64_t at)
+{
+    schedule[0] = at;
+}
+
 static void wasi_notify(void)
 {
     event("wasi", 0);
@@ -106,7 +126,8 @@ static void start(const char *root)
     const struct sb_platform platform = {
         .kernel = "host", .kernel_text = "the host", .board = "none", .tick_hz = 1000000000u, .ticks = ticks,
         .engine_stop = engine_stop, .engine_restart = engine_restart, .wasi_notify = wasi_notify,
-        .anchors = read_anchors(root), .slot_class = "general",
+        .engine_resume = engine_resume, .engine_priority = engine_priority, .wake_at = wake_at,
+        .anchors = read_anchors(root),
     };
     for (unsigned i = 0; i < SB_SLOTS; i++) {
         logs[i] = aligned_alloc(4096, sizeof(struct sb_log));
@@ -272,6 +293,24 @@ static void run(int command, const uint8_t *data, uint32_t size)
     case TIME:
         memcpy(&step, data, sizeof step);
         now_ns += step;
+        reply("", 0);
+        break;
+    case TIMER:
+        memcpy(&step, data, sizeof step);
+        now_ns += step;
+        if (schedule[0] != 0 && schedule[0] <= now_ns) {
+            schedule[0] = 0;
+            sb_limits_tick(supervisor);
+        }
+        reply(schedule, sizeof schedule);
+        break;
+    case SIGNAL:
+        sb_engine_signalled(supervisor, data[0]);
+        reply("", 0);
+        break;
+    case WAITED:
+        memcpy(&logs[data[0]]->waited_ns, data + 1, sizeof step);
+        memcpy(&logs[data[0]]->waiting_since_ns, data + 9, sizeof step);
         reply("", 0);
         break;
     case SYSTEM:

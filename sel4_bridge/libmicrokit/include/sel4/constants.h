@@ -24,6 +24,7 @@ typedef enum {
 enum invocation_label {
     TCBReadRegisters = 2,
     TCBWriteRegisters = 3,
+    TCBSetPriority = 6,
     TCBSuspend = 12,
     TCBResume = 13,
     IRQAckIRQ = 26,

@@ -47,6 +47,14 @@ static inline seL4_Error seL4_TCB_Resume(seL4_TCB tcb)
     return (seL4_Error)seL4_MessageInfo_get_label(seL4_Call(tcb, seL4_MessageInfo_new(TCBResume, 0, 0, 0)));
 }
 
+/* At most the maximum controlled priority of `authority`, whose capability travels in the IPC buffer. */
+static inline seL4_Error seL4_TCB_SetPriority(seL4_TCB tcb, seL4_TCB authority, seL4_Word priority)
+{
+    seL4_SetCap(0, authority);
+    seL4_SetMR(0, priority);
+    return (seL4_Error)seL4_MessageInfo_get_label(seL4_Call(tcb, seL4_MessageInfo_new(TCBSetPriority, 0, 1, 1)));
+}
+
 static inline seL4_Error seL4_IRQHandler_Ack(seL4_IRQHandler irq)
 {
     return (seL4_Error)seL4_MessageInfo_get_label(seL4_Call(irq, seL4_MessageInfo_new(IRQAckIRQ, 0, 0, 0)));

@@ -25,6 +25,11 @@ static inline seL4_Word seL4_GetMR(int i)
     return __sel4_ipc_buffer->msg[i];
 }
 
+static inline void seL4_SetCap(int i, seL4_CPtr cptr)
+{
+    seL4_GetIPCBuffer()->caps_or_badges[i] = cptr;
+}
+
 static inline void seL4_SetMR(int i, seL4_Word mr)
 {
     __sel4_ipc_buffer->msg[i] = mr;
