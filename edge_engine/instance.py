@@ -34,6 +34,7 @@ class Limits:
     stack_size: int = 0  # bytes of the arena for call frames; 0: the engine's default, 64 KiB
     max_pages: int = 0  # ceiling for memory.grow, pages of 64 KiB; 0: what fits
     fuel: int | None = None  # instructions; None: not counted
+    native_stack_size: int = 1 << 20  # bytes of the thread's stack for native code; 0: native sections are ignored
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,9 @@ class Instance:
         if status:
             raise_error(status, error)
         self.handle = out[0]
+        self.native_refusal: str | None = None  # why native code that the module has isn't used
+        if limits.native_stack_size and of.lib.ee_guard_native(self.handle, limits.native_stack_size, error):
+            self.native_refusal = bytes(of.ffi.string(error.text)).decode()
         self.exports = self._read_exports()
         self.memory = Memory(self)
 

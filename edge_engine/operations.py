@@ -399,6 +399,7 @@ def _control() -> list[Operation]:
     return [
         Operation("exit", "", "EE_MUSTTAIL return ee_exit(EE_PASS(pc));", ends=True),
         Operation("lazy", "", "EE_MUSTTAIL return ee_lazy(EE_PASS(pc));", ends=True),
+        Operation("native", "i", "EE_MUSTTAIL return ee_native(EE_PASS(pc + {0}));", ends=True),
         Operation("unreachable", "", "EE_TRAP(UNREACHABLE, {at});", ends=True),
         Operation("br", "L", "EE_BRANCH({0});", ends=True),
         Operation("br_if_s", "sL", "if (S32({0}) != 0) EE_BRANCH({1});"),

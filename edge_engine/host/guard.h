@@ -21,3 +21,10 @@ void ee_guard_unmap(void *arena, size_t size);
 EE_MUST_CHECK enum ee_status ee_guard_start(struct ee_instance *instance, struct ee_error *error);
 EE_MUST_CHECK enum ee_status ee_guard_call(struct ee_instance *instance, uint32_t index, const uint64_t *args,
                                            uint32_t arg_slots, uint64_t *results, uint32_t result_slots);
+
+/*
+ * Between ee_load and ee_guard_start: maps the module's native code, if it has some for this machine, and attaches it.
+ * EE_OK without a section too; else as ee_native_attach, and the instance runs interpreted. A trap in native code ends
+ * the innermost call like a fault. stack_bytes: of the thread's stack, for native calls.
+ */
+EE_MUST_CHECK enum ee_status ee_guard_native(struct ee_instance *instance, size_t stack_bytes, struct ee_error *error);

@@ -183,3 +183,23 @@ struct ee_usage {
     uint64_t stack_bytes;       /* call frames reserved, part of bookkeeping */
 };
 void ee_instance_usage(const struct ee_instance *instance, struct ee_usage *usage);
+
+/*
+ * Native code (docs/native.md). ee_native_section looks for the section of this machine in the module's bytes: its code
+ * and the code's size, or false. Whoever owns the address space puts a copy of the code at a 4 KiB boundary where it may
+ * be executed and not written, and hands it over between ee_load and ee_start: ee_native_attach. Functions that the
+ * section leaves out stay interpreted. stack_bytes: how much of the machine's stack native calls may use.
+ * EE_UNSUPPORTED: made for another engine or machine, or without fuel for a metered instance; EE_MALFORMED: its bounds
+ * are wrong. The instance works without it in both cases. Contents of code are the caller's to trust.
+ */
+EE_MUST_CHECK bool ee_native_section(const struct ee_instance *instance, const uint8_t **code, size_t *size);
+EE_MUST_CHECK enum ee_status ee_native_attach(struct ee_instance *instance, const void *code, size_t stack_bytes,
+                                              struct ee_error *error);
+
+/*
+ * Native code of this instance stopped at pc: by an undefined instruction (trap: what it carries) or by a fault at
+ * `address` (trap EE_TRAP_NONE). As ee_fault; frame: the frame pointer's register.
+ */
+void ee_native_fault(struct ee_instance *instance, uint64_t pc, uint64_t frame, enum ee_trap trap, uint64_t address);
+/* The trap that the undefined instruction at pc carries, or EE_TRAP_NONE. Reads 5 (x86-64) or 4 bytes. */
+enum ee_trap ee_native_trap_at(const struct ee_instance *instance, const void *pc);

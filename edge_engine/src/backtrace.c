@@ -8,6 +8,7 @@
  */
 #include "error.h"
 #include "interpret.h"
+#include "native.h"
 
 enum { MAX_FRAMES = 64 }; /* written; deeper ones are counted */
 
@@ -34,6 +35,7 @@ void ee_fault(struct ee_instance *in, uint64_t address, const uint64_t regs[8])
     uint64_t end = (uint64_t)(uintptr_t)ee_arena_end(owner);
     in->trap = address >= end && address - end < EE_GUARD_SIZE ? EE_TRAP_OOB_MEMORY : EE_TRAP_HOST;
     in->trap_pc = NULL;
+    in->native_pc = 0;
     if (regs != NULL) {
         const uint8_t *pc = (const uint8_t *)(uintptr_t)regs[0];
         uint8_t *fp = (uint8_t *)(uintptr_t)regs[1];
@@ -49,6 +51,7 @@ void ee_fault(struct ee_instance *in, uint64_t address, const uint64_t regs[8])
             at->trap_pc = NULL;
         at->trap = in->trap;
         at->top = activation->top;
+        at->native_limit = activation->native_limit;
         at->activation = activation->previous;
         at->depth--;
         at = activation->caller;
@@ -95,10 +98,8 @@ static void put_name(struct text *text, const struct ee_module *module, uint32_t
     }
 }
 
-static void put_frame(struct text *text, struct ee_instance *in, uint32_t number, struct ee_func *f, const uint8_t *code)
+static void put_frame(struct text *text, struct ee_instance *in, uint32_t number, uint32_t index, uint32_t offset)
 {
-    uint32_t index = ee_func_index(f);
-    uint32_t offset = ee_source_offset(in, f, code, number == 0 && in->trap == EE_TRAP_OOB_MEMORY);
     put_text(text, "  #");
     put_number(text, number, 10);
     put_text(text, " ");
@@ -120,9 +121,17 @@ size_t ee_backtrace(const struct ee_instance *instance, char *out, size_t size)
     uint8_t *fp = in->trap_fp;
     uint32_t frames = 0;
     struct ee_func *f;
-    while (code != NULL && (f = function_at(in, code)) != NULL) {
+    uint64_t native_pc = in->native_pc, native_frame = in->native_frame;
+    uint32_t native;
+    while (native_pc != 0 && (native = ee_native_frame(in, &native_pc, &native_frame)) != EE_NO_INDEX) {
         if (frames < MAX_FRAMES)
-            put_frame(&text, in, frames, f, code);
+            put_frame(&text, in, frames, native, EE_NO_INDEX);
+        frames++;
+    }
+    while (code != NULL && (f = function_at(in, code)) != NULL) {
+        bool is_access = frames == 0 && in->trap == EE_TRAP_OOB_MEMORY;
+        if (frames < MAX_FRAMES)
+            put_frame(&text, in, frames, ee_func_index(f), ee_source_offset(in, f, code, is_access));
         frames++;
         uint32_t slot = ee_function_type(in->module, ee_func_index(f))->param_slots;
         const uint8_t *back = *(const uint8_t **)(void *)(fp + (size_t)slot * 8);

@@ -7,6 +7,7 @@
  */
 #include "error.h"
 #include "interpret.h"
+#include "native.h"
 
 static bool fits(const struct ee_instance *in, const uint8_t *at, size_t bytes)
 {
@@ -64,6 +65,13 @@ static void collect(const struct ee_instance *in, const struct ee_functype *type
 static enum ee_trap run(struct ee_instance *in, struct ee_func *function, const struct ee_functype *type,
                         uint8_t *frame, uint64_t *results)
 {
+    if (function->native != NULL) {
+        uint32_t most = type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
+        in->top = frame + (size_t)most * 8;
+        ee_native_enter(in, function, (uint64_t *)(void *)frame);
+        memmove(results, frame, (size_t)type->result_slots * 8);
+        return EE_TRAP_NONE;
+    }
     if (function->code == EE_LAZY_CODE) {
         enum ee_trap trap = ee_translate(in, function);
         if (trap != EE_TRAP_NONE)
@@ -95,9 +103,12 @@ enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint3
     uint8_t *frame = (uint8_t *)(activation + 1);
     in->trap = EE_TRAP_STACK_EXHAUSTED;
     in->trap_pc = NULL;
+    in->native_pc = 0;
     if (in->depth >= EE_MAX_NESTING || !fits(in, (uint8_t *)activation, sizeof *activation + slots * 8))
         return in->trap;
-    *activation = (struct ee_activation){in->activation, in->top, caller};
+    *activation = (struct ee_activation){in->activation, in->top, caller, in->native_limit};
+    if (in->native_limit == NULL && caller != NULL)
+        in->native_limit = caller->native_limit; /* they share the machine's stack */
     in->activation = activation;
     in->depth++;
     if (type->param_slots != 0)
@@ -105,6 +116,7 @@ enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint3
     enum ee_trap trap = ee_is_imported(in, index) ? pass_on(in, function, type, frame, results)
                                                   : run(in, function, type, frame, results);
     in->depth--;
+    in->native_limit = activation->native_limit;
     in->activation = activation->previous;
     in->top = activation->top;
     in->trap = trap;

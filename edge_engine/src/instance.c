@@ -41,9 +41,13 @@ static bool place_spaces(struct ee_instance *in)
 
 static bool place_globals(struct ee_instance *in)
 {
-    for (uint32_t i = in->module->imported_globals; i < in->module->global_count; i++) {
-        in->globals[i] = EE_ARENA_NEW(&in->arena, 1, struct ee_global_cell);
-        if (in->globals[i] == NULL || !ee_constant(in, in->module->globals[i].init, in->globals[i]->value))
+    uint32_t imported = in->module->imported_globals;
+    in->own_globals = EE_ARENA_NEW(&in->arena, in->module->global_count - imported, struct ee_global_cell);
+    if (in->own_globals == NULL)
+        return false;
+    for (uint32_t i = imported; i < in->module->global_count; i++) {
+        in->globals[i] = &in->own_globals[i - imported];
+        if (!ee_constant(in, in->module->globals[i].init, in->globals[i]->value))
             return false;
     }
     return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The handlers that are written by hand: entry and exit, traps, calls that leave the fast path. See interpret.h. */
 #include "interpret.h"
+#include "native.h"
 
 enum ee_trap ee_interpret(struct ee_instance *in, const uint8_t *pc, uint8_t *fp)
 {
@@ -160,4 +161,24 @@ enum ee_trap ee_return_call_indirect(EE_ARGS)
         }
     }
     EE_TRAP_VALUE(trap, 0);
+}
+
+enum ee_trap ee_native(EE_ARGS)
+{
+    const struct ee_func *f = &in->functions[U32(0)];
+    const struct ee_functype *type = &in->module->types[f->type];
+    const uint8_t *back = (const uint8_t *)(uintptr_t)acc;
+    uint32_t most = type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
+    uint8_t *top = in->top, *end = fp + (size_t)most * 8;
+    if (end > in->stack_limit)
+        EE_TRAP(STACK_EXHAUSTED, 0);
+    in->top = end;
+    ee_native_enter(in, f, (uint64_t *)(void *)fp);
+    in->top = top;
+    mem = in->memory->base;
+    acc = type->result_slots != 0 ? *(const uint64_t *)(const void *)fp : 0;
+    if (type->result_slots != 0)
+        fa = vector_at(fp);
+    fp -= *(const ee_u16u *)(back - 2);
+    EE_GO(back);
 }

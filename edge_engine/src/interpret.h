@@ -132,6 +132,7 @@ enum ee_trap ee_return_call(EE_ARGS);          /* function, return address's slo
 enum ee_trap ee_return_call_indirect(EE_ARGS); /* acc: table index; type, table, and as above */
 enum ee_trap ee_lazy(EE_ARGS);
 enum ee_trap ee_exit(EE_ARGS);
+enum ee_trap ee_native(EE_ARGS); /* all there is of a function with native code: its index */
 
 /* Calls a translated function of this instance through table 0; everything else is the slow path's. */
 #define EE_CALL_INDIRECT(at)                                                                                         \

@@ -23,6 +23,7 @@ struct ee_func {
     struct ee_instance *owner;
     uint32_t code;  /* offset of its translation from the owner's start; EE_LAZY_CODE before the first call */
     uint32_t type;  /* canonical index in the owner's module */
+    const void *native; /* native code, or NULL */
 };
 
 struct ee_host_function {
@@ -58,6 +59,7 @@ struct ee_activation {
     _Alignas(16) struct ee_activation *previous; /* of this instance */
     uint8_t *top;
     struct ee_instance *caller; /* whose code made this call; NULL: the host */
+    const uint8_t *native_limit; /* of the instance before this call */
 };
 
 struct ee_instance {
@@ -74,6 +76,17 @@ struct ee_instance {
     struct ee_module *module;
     const uint8_t *handlers; /* the lowest one */
 
+    /* Native code: native.h. */
+    struct ee_memory_cell own_memory;
+    struct ee_global_cell *own_globals; /* those that are not imported, side by side */
+    const struct ee_native_helpers *helpers;
+    const uint8_t *native_limit; /* the machine's stack does not reach below; NULL: outside of native code */
+    size_t native_stack;         /* bytes */
+    const uint8_t *native_code;  /* NULL: none */
+    const uint8_t *native_entries; /* struct ee_native_entry, unaligned */
+    size_t native_size;          /* bytes of code */
+    uint64_t native_pc, native_frame, native_top; /* of the trap; pc 0: it was not in native code */
+
     uint64_t result_int;
     uint64_t result_float[2];
 
@@ -86,7 +99,6 @@ struct ee_instance {
     bool started;
     uint8_t *element_dropped, *data_dropped; /* one byte per segment */
 
-    struct ee_memory_cell own_memory;
     struct ee_table_cell no_table;
     struct ee_arena arena;
     size_t arena_size;

@@ -98,6 +98,11 @@ static enum ee_trap translate(struct ee_translator *t, struct ee_instance *in, u
     t->source = function->body.begin;
     t->reachable = true;
     ee_forget_accumulators(t);
+    if (in->functions[index].native != NULL) {
+        EE_DO(t, EE_DO_native, index);
+        ee_flush(t);
+        return t->full ? EE_TRAP_NO_MEMORY : EE_TRAP_NONE;
+    }
     uint32_t cleared = t->local_slots - 1 - t->return_slot;
     if (cleared != 0)
         EE_DO(t, EE_DO_enter, EE_SLOT(frame), EE_SLOT(t->return_slot), cleared);

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the C compiler over generated C and takes the machine code out of what the linker makes.
+
+Contract: the same module, options and compiler give the same bytes on any host. Parts of a large module are compiled
+side by side. Results are kept by digest in ``$XDG_CACHE_HOME/wasel/native``. ToolError carries the tools' messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_engine.aot.generate import generate
+from edge_engine.aot.reader import ModuleReader
+from edge_engine.aot.section import NONE, NativeCode, bare_module
+from edge_engine.sources import ENGINE_INCLUDE
+from edge_engine.zig import JOBS, ROOT, Target, ToolError, run_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["TARGETS", "Compiled", "compile_module"]
+
+HERE = Path(__file__).resolve().parent
+TARGETS = {
+    "x86_64": Target("native-x86_64", "x86_64-freestanding-none", ("-mcpu=x86_64",)),
+    "aarch64": Target("native-aarch64", "aarch64-freestanding-none", ("-mcpu=cortex_a53",)),
+}
+EMULATIONS = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
+FLAGS = (
+    "-std=c17",
+    "-O2",
+    "-g0",
+    "-w",
+    "-ffreestanding",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-fwrapv",
+    "-fno-strict-aliasing",
+    "-fno-finite-loops",
+    "-fno-optimize-sibling-calls",
+    "-ffp-contract=off",
+    "-frounding-math",
+    "-fno-math-errno",
+    "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
+    "-fno-sanitize=all",
+    "-fno-omit-frame-pointer",
+    f"-I{HERE}",
+    f"-I{ENGINE_INCLUDE}",
+)
+SOURCES = ("generate.py", "reader.py", "values.py", "section.py", "generated.h", "support.c", "code.ld", "compiler.py")
+ENGINE_SOURCES = ("src/native.h", "src/runtime.h", "src/module.h", "src/numeric.h", "src/vector.h", "src/arena.h")
+ENGINE_TABLES = ("operations.py", "operations_simd.py", "src/opcodes.def")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came of a module."""
+
+    code: NativeCode
+    compiled: int  # functions with native code
+    refused: dict[int, str]  # functions that stay interpreted, and why
+    cached: bool
+
+
+@cache
+def _tools_digest() -> bytes:
+    """Digest of everything but the module that decides what comes out."""
+    total = hashlib.sha256(version("ziglang").encode())
+    files = [HERE / name for name in SOURCES]
+    files += [HERE.parent / name for name in (*ENGINE_SOURCES, *ENGINE_TABLES)]
+    for file in files:
+        total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.digest()
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wasel" / "native"
+
+
+def _symbols(elf: bytes) -> tuple[bytes, dict[str, int]]:
+    """Contents of .text, and the addresses of all symbols."""
+    (offset,) = struct.unpack_from("<Q", elf, 40)
+    entry_size, count, names_at = struct.unpack_from("<HHH", elf, 58)
+    headers = [struct.unpack_from("<IIQQQQIIQQ", elf, offset + n * entry_size) for n in range(count)]
+
+    def contents(header: tuple[int, ...]) -> bytes:
+        return elf[header[4] : header[4] + header[5]]
+
+    names = contents(headers[names_at])
+    text = b""
+    symbols: dict[str, int] = {}
+    for header in headers:
+        name = names[header[0] : names.index(b"\0", header[0])]
+        if name == b".text":
+            text = contents(header)
+        if header[1] == 2:  # SHT_SYMTAB
+            table, strings = contents(header), contents(headers[header[6]])
+            for at in range(0, len(table), 24):
+                name_at, _info, _other, _section, value, _size = struct.unpack_from("<IBBHQQ", table, at)
+                symbols[strings[name_at : strings.index(b"\0", name_at)].decode()] = value
+    return text, symbols
+
+
+def _build(parts: tuple[str, ...], target: str, folder: Path, progress: Callable[[int, int], None]) -> bytes:
+    """Compile and link; the linked ELF file."""
+    sources = []
+    for number, part in enumerate(parts):
+        source = folder / f"part{number:03}.c"
+        source.write_text(part)
+        sources.append(source)
+    sources.append(HERE / "support.c")
+    done = 0
+    progress(0, len(sources))
+
+    def compile_one(source: Path) -> Path:
+        output = folder / f"{source.stem}.o"
+        run_tool(["cc", *TARGETS[target].arguments(), *FLAGS, "-c", str(source), "-o", str(output)], cwd=ROOT)
+        return output
+
+    with ThreadPoolExecutor(max_workers=JOBS) as pool:
+        objects = []
+        for output in pool.map(compile_one, sources):
+            objects.append(output)
+            done += 1
+            progress(done, len(sources))
+    linked = folder / "code.elf"
+    run_tool(
+        ["ld.lld", "-m", EMULATIONS[target], "-T", str(HERE / "code.ld"), "--no-undefined", "--build-id=none", "-e", "0"]
+        + [str(item) for item in objects]
+        + ["-o", str(linked)],
+        cwd=folder,
+    )
+    return linked.read_bytes()
+
+
+def compile_module(
+    module: bytes,
+    target: str,
+    *,
+    fuel: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    use_cache: bool = True,
+) -> Compiled:
+    """Compile a valid module; ``progress`` hears how many files of how many are compiled."""
+    bare = bare_module(module)
+    reader = ModuleReader(bare)
+    generated = generate(reader, fuel=fuel)
+    key = hashlib.sha256(_tools_digest() + f"{target} {fuel}".encode() + hashlib.sha256(bare).digest()).hexdigest()
+    kept = _cache_folder() / f"{key}.elf"
+    cached = use_cache and kept.exists()
+    if cached:
+        elf = kept.read_bytes()
+    else:
+        with tempfile.TemporaryDirectory(prefix="wasel-native-") as folder:
+            elf = _build(generated.parts, target, Path(folder), progress)
+        if use_cache:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            temporary = kept.with_name(f".{kept.name}.{os.getpid()}")
+            temporary.write_bytes(elf)
+            temporary.replace(kept)
+    text, symbols = _symbols(elf)
+    if "wn_abi" not in symbols:
+        raise ToolError(["ld.lld"], "the linked code has no symbol wn_abi")
+    (abi,) = struct.unpack_from("<I", text, symbols["wn_abi"])
+    entries = tuple(
+        (symbols[f"f{function.index}"], symbols[f"e{generated.trampolines[function.index]}"])
+        if function.index in generated.trampolines
+        else (NONE, NONE)
+        for function in reader.functions
+    )
+    code = NativeCode(target, abi, fuel, entries, text)
+    return Compiled(code, len(generated.compiled), generated.refused, cached)

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Native code of a module: what the engine and generated code (edge_engine/aot) agree on. Format: docs/native.md.
+ *
+ * A function is a C function f(struct ee_instance *, parameters...); a trampoline of its type passes 8-byte slots. Code
+ * is position independent, holds no addresses of the engine and calls it through in->helpers. It reads the instance's
+ * fields directly, so a section names the layout it was made for (EE_NATIVE_ABI) and is refused by any other engine.
+ *
+ * Traps: an undefined instruction that carries enum ee_trap (EE_NATIVE_PENDING: it is in in->trap already), or a fault
+ * in the guard. Whoever catches it leaves the stack that faulted and calls ee_native_fault.
+ */
+#pragma once
+
+#include "runtime.h"
+
+enum {
+    EE_NATIVE_MAGIC = 0x54414e57, /* "WNAT" */
+    EE_NATIVE_VERSION = 1,
+    EE_NATIVE_X86_64 = 1,
+    EE_NATIVE_AARCH64 = 2,
+    EE_NATIVE_FUEL = 1,    /* flag: counts fuel */
+    EE_NATIVE_NONE = -1,   /* entry of a function that stays interpreted */
+    EE_NATIVE_PENDING = 0x7f,
+};
+
+/* The section's contents begin with this, little endian; then function_count entries, then code_size bytes of code. */
+struct ee_native_header {
+    uint32_t magic;
+    uint16_t version, target;
+    uint32_t abi, flags;
+    uint32_t function_count; /* of the module, imports included */
+    uint32_t entry_offset, code_offset, code_size; /* bytes, from the section's contents */
+    uint8_t module[32];      /* SHA-256 of the module without native sections and what follows them */
+};
+
+struct ee_native_entry {
+    int32_t body, trampoline; /* bytes from the code's start, or EE_NATIVE_NONE */
+};
+
+/* What generated code calls. Slots and operands as in runtime.h; none returns after a trap. */
+struct ee_native_helpers {
+    void (*call)(struct ee_instance *in, uint32_t function, uint64_t *slots);
+    void (*call_indirect)(struct ee_instance *in, uint32_t at, uint32_t type, uint32_t table, uint64_t *slots);
+    uint32_t (*memory_grow)(struct ee_instance *in, uint32_t pages);
+    void (*memory_copy)(struct ee_instance *in, const uint64_t *operands);
+    void (*memory_fill)(struct ee_instance *in, const uint64_t *operands);
+    void (*memory_init)(struct ee_instance *in, const uint64_t *operands, uint32_t segment);
+    void (*data_drop)(struct ee_instance *in, uint32_t segment);
+    void (*table_get)(struct ee_instance *in, uint64_t *operands, uint32_t table);
+    void (*table_set)(struct ee_instance *in, const uint64_t *operands, uint32_t table);
+    uint32_t (*table_grow)(struct ee_instance *in, const uint64_t *operands, uint32_t table);
+    void (*table_fill)(struct ee_instance *in, const uint64_t *operands, uint32_t table);
+    void (*table_copy)(struct ee_instance *in, const uint64_t *operands, uint32_t to, uint32_t from);
+    void (*table_init)(struct ee_instance *in, const uint64_t *operands, uint32_t segment, uint32_t table);
+    void (*elem_drop)(struct ee_instance *in, uint32_t segment);
+    uint64_t (*ref_func)(struct ee_instance *in, uint32_t function);
+};
+
+/* Changes whenever generated code would read a field at another place. */
+#define EE_NATIVE_MIX(hash, field) ((hash) * 31u + (uint32_t)offsetof(struct ee_instance, field))
+#define EE_NATIVE_ABI                                                                                                  \
+    EE_NATIVE_MIX(EE_NATIVE_MIX(EE_NATIVE_MIX(EE_NATIVE_MIX(EE_NATIVE_MIX(EE_NATIVE_MIX(EE_NATIVE_MIX(EE_NATIVE_MIX(   \
+        (uint32_t)(sizeof(struct ee_func) * 7 + sizeof(struct ee_native_helpers)), own_memory), memory), table),       \
+        tables), globals), own_globals), helpers), native_limit) * 31u + (uint32_t)offsetof(struct ee_instance, fuel)
+
+#if defined(__x86_64__)
+#define EE_NATIVE_TARGET EE_NATIVE_X86_64
+#else
+#define EE_NATIVE_TARGET EE_NATIVE_AARCH64
+#endif
+
+/* Finds this machine's section in the module; false if there is none. header->code_offset etc. are not checked yet. */
+bool ee_native_find(const struct ee_instance *in, const uint8_t **contents, uint32_t *size);
+
+/* Calls a function that has native code: arguments at slots, then the results. */
+void ee_native_enter(struct ee_instance *in, const struct ee_func *function, uint64_t *slots);
+
+/* Walks the native frames of a trap: the function that pc is in (EE_NO_INDEX: none, the end); moves to its caller. */
+uint32_t ee_native_frame(const struct ee_instance *in, uint64_t *pc, uint64_t *frame);
