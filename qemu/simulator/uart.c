@@ -43,7 +43,9 @@ static uint32_t queued(void)
 
 int sim_uart_client(void)
 {
-    return client;
+    uint8_t byte;
+    bool left = client >= 0 && recv(client, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return left ? -1 : client;
 }
 
 static void adopt(int fd)
