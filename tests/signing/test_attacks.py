@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attacked updates against the device's own C code, under sanitizers: all refused, each for its reason.
+
+Invariant: nothing but a module that a trusted key signed, for this device and slot and not older than the confirmed
+one, gets in; and a refused update leaves the running slot's module as it was, byte by byte.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_engine.zig import ROOT
+from tests.signing.attacks import CONFIRMED, Attack, attacks
+from tests.signing.verifier import ACCEPTED, REFUSALS, Verifier
+from tests.supervisor.device import STATE_EXITED, WRITE, Device, build_driver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.signing.conftest import World
+
+LEAST = 500
+ACCESS_DENIED = 11
+
+
+@pytest.fixture(scope="module")
+def all_attacks(world: World) -> list[Attack]:
+    return list(attacks(world))
+
+
+@pytest.fixture
+def release_device(world: World, tmp_path: Path) -> Iterator[Device]:
+    """The whole supervisor of a release image."""
+    root = tmp_path / "root"
+    root.write_bytes(world.root.payload())
+    running = Device.start(build_driver(), str(root))
+    yield running
+    assert running.stop() == 0
+
+
+def test_there_are_enough(all_attacks: list[Attack]) -> None:
+    assert len({attack.file for attack in all_attacks}) >= LEAST
+    print(f"{len(all_attacks)} attacked updates")
+
+
+def test_the_good_one_is_accepted(world: World, verifier: Verifier) -> None:
+    good = world.sign(sequence=CONFIRMED)
+    verifier.past(CONFIRMED, good)
+    assert verifier.admit(good) == ACCEPTED
+    assert verifier.admit(world.sign(sequence=CONFIRMED + 1, slot_class="general", arena=8 << 20)) == ACCEPTED
+    assert verifier.admit(world.sign(sequence=2, downgrade_from=CONFIRMED)) == ACCEPTED
+
+
+def test_the_verifier_refuses_every_attack(world: World, verifier: Verifier, all_attacks: list[Attack]) -> None:
+    verifier.past(CONFIRMED, world.sign(sequence=CONFIRMED))
+    wrong = [
+        (attack.name, reason, attack.reasons)
+        for attack in all_attacks
+        if (reason := verifier.admit(attack.file)) not in attack.reasons
+    ]
+    assert not wrong
+
+
+def test_every_reason_is_met(world: World, verifier: Verifier, all_attacks: list[Attack]) -> None:
+    verifier.past(CONFIRMED, world.sign(sequence=CONFIRMED))
+    met = Counter(verifier.admit(attack.file) for attack in all_attacks)
+    elsewhere = {"BUDGET", "GRANTS", *(name for name, _ in REFUSALS.values() if name.startswith("ROOT_"))}
+    assert {name for name, _ in REFUSALS.values()} - elsewhere == set(met)
+    assert len({text for _, text in REFUSALS.values()}) == len(REFUSALS)
+
+
+def test_refused_before_a_byte_of_the_running_slot_changes(
+    world: World, release_device: Device, all_attacks: list[Attack]
+) -> None:
+    good = world.sign(sequence=CONFIRMED)
+    digest = release_device.upload(good)
+    release_device.request(WRITE, 64, 1, {"slot": 0, "args": ["good"]})
+    generation = release_device.control()["generation"]
+    release_device.events()
+    for attack in all_attacks:
+        if not attack.file:
+            continue  # SMP has no empty upload
+        body = {"image": 0, "off": 0, "len": len(attack.file), "data": attack.file}
+        answer = release_device.request(WRITE, 1, 1, body)
+        assert answer["rc"] == ACCESS_DENIED, attack.name
+        reasons = {f"refusal {number}: {text}" for number, (name, text) in REFUSALS.items() if name in attack.reasons}
+        assert answer["rsn"] in reasons, attack.name
+    slot = release_device.slot()
+    assert slot["state"] == "running"
+    assert slot["digest"] == digest
+    assert "candidate" not in slot
+    assert "upload" not in slot
+    assert slot["confirmed_sequence"] == CONFIRMED
+    assert release_device.control()["generation"] == generation
+    assert release_device.events() == []
+    region = release_device.command("o", b"\0")
+    assert region[: len(good)] == good
+
+
+def test_random_changes_under_sanitizers(world: World, verifier: Verifier) -> None:
+    """Anything but the file itself is refused, and nothing is read outside of it."""
+    good = world.sign(sequence=8, env=("A=b",))
+    chance = random.Random(9124)
+    for _ in range(3000):
+        changed = bytearray(good)
+        for _ in range(chance.randint(1, 6)):
+            at = chance.randrange(len(changed))
+            match chance.randrange(3):
+                case 0:
+                    changed[at] = chance.randrange(256)
+                case 1:
+                    del changed[at : at + chance.randrange(20)]
+                case _:
+                    changed[at:at] = chance.randbytes(chance.randrange(8))
+            if not changed:
+                break
+        if bytes(changed) != good:
+            assert verifier.admit(bytes(changed)) != ACCEPTED
+
+
+def test_a_fault_of_the_file_system_cannot_pass_for_development(world: World, verifier_program: Path) -> None:
+    """A broken root document leaves nobody trusted, and no development image."""
+    running = Verifier.start(verifier_program)
+    broken = world.root.payload()[:-1]
+    assert running.load(broken, development=True) == "ROOT_SHAPE"
+    assert running.admit(world.sign()) == "UNKNOWN_KEY"
+    assert running.admit(b"\0asm\1\0\0\0") == "UNSIGNED"
+    assert running.stop() == 0
+
+
+def test_development_images_run_what_nobody_claims_to_have_signed(world: World, verifier_program: Path) -> None:
+    running = Verifier.start(verifier_program)
+    assert running.load(world.root.payload(), development=True) == ACCEPTED
+    for free in (b"\0asm\1\0\0\0", b"anything", b""):
+        assert running.admit(free) == ACCEPTED
+    good = world.sign()
+    assert running.admit(good) == ACCEPTED
+    assert running.admit(good + b"\0\1\0") == "TRAILING"
+    assert running.admit(world.sign(key=world.stranger)) == "UNKNOWN_KEY"
+    changed = good.replace(b"probe", b"prone")
+    assert running.admit(changed) == "BAD_SIGNATURE"
+    assert running.stop() == 0
+
+
+def test_sequence_numbers_never_go_back(world: World, release_device: Device) -> None:
+    release_device.upload(world.sign(sequence=5))
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    release_device.engine_says(STATE_EXITED)
+    release_device.upload(world.sign(sequence=9))
+    assert release_device.slot()["confirmed_sequence"] == 5  # it has not started
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    assert release_device.slot()["confirmed_sequence"] == 9
+    release_device.command("z")  # a warm reset forgets modules, not what was confirmed
+    old = world.sign(sequence=5)
+    answer = release_device.request(WRITE, 1, 1, {"image": 0, "off": 0, "len": len(old), "data": old})
+    assert answer["rsn"].startswith("refusal 21:")
+    release_device.upload(world.sign(sequence=5, downgrade_from=9))
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    assert release_device.slot()["sequence"] == 5
+    assert release_device.slot()["confirmed_sequence"] == 9
+    assert release_device.slot(1).get("confirmed_sequence") is None
+
+
+def test_sequence_is_checked_again_at_the_start(world: World, release_device: Device) -> None:
+    """A candidate that was newer when it came may be older when it is to start."""
+    release_device.upload(world.sign(sequence=5))
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    release_device.upload(world.sign(sequence=9), confirm=False)
+    release_device.request(WRITE, 64, 1, {"slot": 0})  # a test start of 9
+    release_device.upload(world.sign(sequence=7))  # newer than 5, the highest confirmed
+    running = release_device.slot()["digest"]
+    release_device.request(WRITE, 1, 0, {"hash": running, "confirm": True})
+    release_device.engine_says(STATE_EXITED)
+    answer = release_device.request(WRITE, 64, 1, {"slot": 0})
+    assert answer["rsn"].startswith("refusal 21:")
+
+
+def test_revoking_a_key_stops_its_modules_at_the_next_start(world: World, release_device: Device) -> None:
+    from dataclasses import replace
+
+    from agent.root import RootFile, SigningKey
+
+    release_device.upload(world.sign(sequence=5))
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    root = replace(world.root, version=4, keys=(SigningKey(world.key.public, revoked=True),))
+    document = RootFile(root)
+    for key in world.roots[:2]:
+        document = document.signed_by(key)
+    assert release_device.request(WRITE, 64, 6, {"root": document.to_bytes()}) == {"root_version": 4}
+    assert release_device.slot()["state"] == "running"
+    release_device.request(WRITE, 64, 2, {"slot": 0})
+    answer = release_device.request(WRITE, 64, 1, {"slot": 0})
+    assert answer == {"rc": ACCESS_DENIED, "rsn": "refusal 8: the key that signed the module was revoked"}
+
+
+def test_the_manifest_sets_limits_environment_and_grants(world: World, release_device: Device) -> None:
+    from agent.manifest import Policy
+
+    policy = Policy(dirs=("/data", "/etc:ro"), random=False, files=5)
+    release_device.upload(
+        world.sign(sequence=5, arena=1 << 20, stack=4096, fuel=1000, env=("A=1", "B=2"), policy=policy)
+    )
+    request = {"slot": 0, "args": ["probe"], "env": ["B=3", "C=4"], "fuel": 5000}
+    assert release_device.request(WRITE, 64, 1, request) == {"starts": 1}
+    control = release_device.control()
+    assert (control["stack"], control["fuel"], control["metered"]) == (4096, 1000, 1)
+    launch = release_device.launch()
+    assert launch["env"] == [b"B=3", b"C=4", b"A=1"]
+    assert launch["grants"] == [b"dir=/data", b"dir=/etc:ro", b"random=off", b"files=5"]
+    release_device.engine_says(STATE_EXITED)
+    answer = release_device.request(WRITE, 64, 1, {"slot": 0, "grants": ["dir=/secret"]})
+    assert answer["rsn"].startswith("refusal 26:")
+
+
+def test_the_protocol_page_lists_every_refusal() -> None:
+    page = (ROOT / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
+    for number, (_, text) in REFUSALS.items():
+        assert f"| {number} | {text} |" in page
