@@ -17,7 +17,10 @@ ENGINE_SOURCES = (*sorted((ROOT / "edge_engine" / "src").glob("*.c")), *generate
 HOST_GUARD_SOURCES = (ROOT / "edge_engine" / "host" / "guard.c",)
 
 # What bindings and tools on a hosted system want to know about modules and instances.
-HOST_INSPECT_SOURCES = (ROOT / "edge_engine" / "host" / "inspect.c",)
+HOST_INSPECT_SOURCES = (
+    ROOT / "edge_engine" / "host" / "inspect.c",
+    ROOT / "edge_engine" / "host" / "requirements.c",
+)
 
 ENGINE_FLAGS = (
     "-std=c17",
