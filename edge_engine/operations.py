@@ -403,6 +403,9 @@ def _control() -> list[Operation]:
         Operation("unreachable", "", "EE_TRAP(UNREACHABLE, {at});", ends=True),
         Operation("br", "L", "EE_BRANCH({0});", ends=True),
         Operation("br_if_s", "sL", "if (S32({0}) != 0) EE_BRANCH({1});"),
+        # The condition was the accumulator's last use: a comparison before it need not put its result there.
+        Operation("br_if_d", "L", "bool taken = (uint32_t)acc != 0; EE_FORGET_ACC(); if (taken) EE_BRANCH({0});"),
+        Operation("br_unless_d", "L", "bool taken = (uint32_t)acc == 0; EE_FORGET_ACC(); if (taken) EE_BRANCH({0});"),
         Operation("br_if_a", "L", "if ((uint32_t)acc != 0) EE_BRANCH({0});"),
         Operation("br_unless_s", "sL", "if (S32({0}) == 0) EE_BRANCH({1});"),
         Operation("br_unless_a", "L", "if ((uint32_t)acc == 0) EE_BRANCH({0});"),

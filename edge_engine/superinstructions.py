@@ -43,7 +43,7 @@ KINDS = (
 )
 # A comparison with its branch, an address with its access: what design and not statistics says.
 FAMILIES = (
-    (r"i32_(eq|ne|[lg][te]_[su])_(ss|sk|as|ak|sa)_a|i(32|64)_eqz_[sa]_a", r"br_if_a"),
+    (r"i32_(eq|ne|[lg][te]_[su])_(ss|sk|as|ak|sa)_a|i64_eqz_[sa]_a", r"br_if_d"),
     (r"i32_add_(sk|ss|sa)_a|i32_shl_sk_a", r"[if](32|64)_load\w*_a_[as]"),
     (r"i32_add_sk_a", r"([if](32|64)_store|i32_store(8|16))_(as|ak|aa)"),
 )

@@ -99,6 +99,8 @@ typedef uint16_t ee_word __attribute__((aligned(1)));
         fa = (ee_f64x2)any_;                                             \
     } while (0)
 
+#define EE_FORGET_ACC() (acc = __builtin_nondeterministic_value(acc))
+
 /* After an access that may fault: pc must not have been advanced before it. */
 #define EE_KEEP_PC() __asm__ volatile("" : "+r"(pc) : : "memory")
 

@@ -125,6 +125,8 @@ bool ee_is_last(const struct ee_translator *t, uint32_t serial);
 bool ee_in_window(const struct ee_translator *t, uint32_t serial);
 /* Makes that operation also store its result: turns it into its twin. */
 void ee_also_store(struct ee_translator *t, uint32_t serial, uint32_t slot);
+/* If the last operation is i32.eqz, takes it back: *slot is where its operand is, or EE_NO_SLOT: in the accumulator. */
+bool ee_take_eqz(struct ee_translator *t, uint32_t *slot);
 /* Puts the operation pushed last before the one pushed before it. */
 void ee_swap_last(struct ee_translator *t);
 void ee_patch(struct ee_translator *t, uint32_t operand, uint32_t target);

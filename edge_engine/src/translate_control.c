@@ -153,15 +153,32 @@ static bool is_direct(const struct ee_translator *t, const struct ee_block *bloc
     return block->kind != EE_BLOCK_BODY && (arity(block) == 0 || top_slot(t, arity(block)) == block->base);
 }
 
+/*
+ * Branches if the condition, which was popped, is what `when` says. If nobody else knows the accumulator's value it is
+ * given up, so that a comparison fused with the branch need not produce it.
+ */
 static void conditional(struct ee_translator *t, struct ee_entry *condition, bool when, uint64_t label)
 {
-    if (condition->place == EE_AT_CONST)
+    struct ee_accumulator *acc = &t->acc[EE_CLASS_INT];
+    uint32_t slot;
+    if (condition->place == EE_AT_CONST) {
         ee_load_entry(t, condition);
-    bool in_acc = condition->place == EE_AT_CONST || ee_in_acc(t, condition);
-    if (in_acc)
-        EE_DO(t, (uint16_t)(when ? EE_DO_br_if_a : EE_DO_br_unless_a), label);
-    else
+        condition->place = EE_AT_ACC;
+    } else if (condition->place == EE_AT_ACC && acc->home == EE_NO_SLOT && ee_is_last(t, acc->producer) &&
+               ee_take_eqz(t, &slot)) {
+        when = !when;
+        condition->slot = (uint16_t)slot;
+        condition->place = slot == EE_NO_SLOT ? EE_AT_ACC : EE_AT_SLOT;
+        acc->producer = EE_NO_PRODUCER;
+    }
+    if (!ee_in_acc(t, condition)) {
         EE_DO(t, (uint16_t)(when ? EE_DO_br_if_s : EE_DO_br_unless_s), EE_SLOT(condition->slot), label);
+    } else if (acc->home != EE_NO_SLOT) {
+        EE_DO(t, (uint16_t)(when ? EE_DO_br_if_a : EE_DO_br_unless_a), label);
+    } else {
+        EE_DO(t, (uint16_t)(when ? EE_DO_br_if_d : EE_DO_br_unless_d), label);
+        acc->producer = EE_NO_PRODUCER;
+    }
 }
 
 static void br_if(struct ee_translator *t, uint32_t number)
@@ -173,10 +190,6 @@ static void br_if(struct ee_translator *t, uint32_t number)
         block->is_target = true;
         conditional(t, &condition, true, number);
         return;
-    }
-    if (condition.place == EE_AT_CONST) {
-        ee_load_entry(t, &condition);
-        condition.place = EE_AT_ACC;
     }
     ee_spill(t, EE_CLASS_INT);
     ee_spill(t, EE_CLASS_FLOAT);

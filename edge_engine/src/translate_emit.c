@@ -166,6 +166,17 @@ void ee_also_store(struct ee_translator *t, uint32_t serial, uint32_t slot)
     p->operands[p->count++] = EE_SLOT(slot);
 }
 
+bool ee_take_eqz(struct ee_translator *t, uint32_t *slot)
+{
+    const struct ee_pending *last = pending(t, t->count - 1);
+    if (t->count == 0 || (last->operation != EE_DO_i32_eqz_s_a && last->operation != EE_DO_i32_eqz_a_a))
+        return false;
+    *slot = last->operation == EE_DO_i32_eqz_s_a ? (uint32_t)(last->operands[0] / 8) : EE_NO_SLOT;
+    t->count--;
+    t->serial--;
+    return true;
+}
+
 void ee_swap_last(struct ee_translator *t)
 {
     struct ee_pending *last = pending(t, t->count - 1), *before = pending(t, t->count - 2);
