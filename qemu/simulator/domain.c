@@ -77,6 +77,7 @@ void sim_load(void)
         struct sim_domain *domain = &sim.domains[i];
         char path[4096];
         domain->row = &sim_domains[i];
+        domain->priority = domain->row->priority;
         (void)snprintf(path, sizeof path, "%s/%s.so", sim.options.folder, domain->row->name);
         void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (library == NULL) {
@@ -103,6 +104,7 @@ static void first(void)
 
 void sim_domain_restart(struct sim_domain *domain)
 {
+    domain->redo = domain->faulted = false;
     sim_context_make(&domain->context, domain->stack, STACK_SIZE, first);
     sim_wake(domain);
 }

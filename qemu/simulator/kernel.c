@@ -6,8 +6,8 @@
  * empty slot does. A domain receives its notification first, then callers and faults by priority, then by arrival. One
  * answer may be outstanding a domain, as with Microkit's one reply object.
  *
- * Does NOT: invoke anything but TCBs of children (read and write registers, suspend, resume) and interrupt handlers
- * (acknowledge); resume a fault where it happened. Those end the simulator by name: no domain of ours does that.
+ * Does NOT: invoke anything but TCBs of children (registers, suspend, resume, priority) and interrupt handlers
+ * (acknowledge); let a parent answer a fault. Those end the simulator by name: no domain of ours does that.
  * Source: seL4 Reference Manual, chapters "Message Passing", "Notifications", "Faults"; Microkit manual 2.0.1.
  */
 #include <microkit.h>
@@ -89,8 +89,8 @@ static struct sim_domain *first_sender(const struct sim_domain *to)
         if (!sends || domain->peer != to || domain->taken) {
             continue;
         }
-        if (first == NULL || domain->row->priority > first->row->priority ||
-            (domain->row->priority == first->row->priority && domain->queued_at < first->queued_at)) {
+        if (first == NULL || domain->priority > first->priority ||
+            (domain->priority == first->priority && domain->queued_at < first->queued_at)) {
             first = domain;
         }
     }
@@ -198,9 +198,25 @@ static void reply(struct sim_domain *domain)
 
 void sim_suspend(struct sim_domain *domain)
 {
+    domain->redo |= domain->state == SIM_RECEIVING || domain->state == SIM_CALLING;
+    domain->faulted |= domain->state == SIM_FAULTED;
     domain->taken = false;
     domain->peer = NULL;
     domain->state = SIM_STOPPED;
+}
+
+/* Goes on where it was suspended: a system call that it waited in is made again, a fault happens again. */
+static void resume(struct sim_domain *domain)
+{
+    if (domain->state != SIM_STOPPED) {
+        return;
+    }
+    if (domain->faulted) {
+        domain->faulted = false;
+        sim_fault_sent(domain);
+    } else {
+        sim_wake(domain);
+    }
 }
 
 static seL4_Error read_registers(struct sim_domain *domain, const struct sim_domain *target)
@@ -242,6 +258,15 @@ static seL4_Error invoke_tcb(struct sim_domain *domain, struct sim_domain *targe
         return seL4_NoError;
     case TCBSuspend:
         sim_suspend(target);
+        return seL4_NoError;
+    case TCBResume:
+        resume(target);
+        return seL4_NoError;
+    case TCBSetPriority:
+        if (get_word(domain, 0) > (seL4_Word)target->row->priority) {
+            return seL4_RangeError; /* above what its own capability, the authority, allows */
+        }
+        target->priority = (int)get_word(domain, 0);
         return seL4_NoError;
     default:
         sim_fail("domain %s invokes the TCB of %s with label %lu: not simulated", domain->row->name,
@@ -335,13 +360,8 @@ static void wait(struct sim_domain *domain, seL4_CPtr cap)
     poke(domain);
 }
 
-void sel4_trap(seL4_Syscall_ID number, struct sel4_frame *frame)
+static void dispatch(struct sim_domain *domain, seL4_Syscall_ID number, seL4_CPtr cap)
 {
-    sim.in_kernel = 1;
-    sim.entries++;
-    struct sim_domain *domain = sim.current;
-    domain->frame = frame;
-    seL4_CPtr cap = frame->x0;
     switch (number) {
     case seL4_SysSend:
     case seL4_SysNBSend:
@@ -355,7 +375,7 @@ void sel4_trap(seL4_Syscall_ID number, struct sel4_frame *frame)
         wait(domain, cap);
         break;
     case seL4_SysNBSendRecv:
-        send(domain, frame->x8);
+        send(domain, domain->frame->x8);
         wait(domain, cap);
         break;
     case seL4_SysRecv:
@@ -364,5 +384,17 @@ void sel4_trap(seL4_Syscall_ID number, struct sel4_frame *frame)
     default:
         sim_fail("domain %s makes system call %d: not simulated", domain->row->name, (int)number);
     }
-    sim_leave(domain);
+}
+
+void sel4_trap(seL4_Syscall_ID number, struct sel4_frame *frame)
+{
+    struct sim_domain *domain = sim.current;
+    do {
+        sim.in_kernel = 1;
+        sim.entries++;
+        domain->frame = frame;
+        domain->redo = false;
+        dispatch(domain, number, frame->x0);
+        sim_leave(domain);
+    } while (domain->redo);
 }

@@ -65,8 +65,8 @@ static struct sim_domain *pick(void)
     struct sim_domain *best = NULL;
     for (int i = 0; i < SIM_DOMAINS; i++) {
         struct sim_domain *domain = &sim.domains[i];
-        if (can_run(i) && (best == NULL || domain->row->priority > best->row->priority ||
-                           (domain->row->priority == best->row->priority && domain->turn < best->turn))) {
+        if (can_run(i) && (best == NULL || domain->priority > best->priority ||
+                           (domain->priority == best->priority && domain->turn < best->turn))) {
             best = domain;
         }
     }

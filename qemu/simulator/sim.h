@@ -44,6 +44,7 @@ struct sim_fault {
 struct sim_domain {
     const struct sim_domain_row *row;
     enum sim_state state;
+    int priority;
     struct sim_context context;
     void *stack;
     struct sel4_frame *frame; /* of the system call it is in */
@@ -55,6 +56,8 @@ struct sim_domain {
     bool taken;               /* the same: the peer has it and has not answered */
     uint64_t queued_at;       /* the same: order of arrival */
     uint64_t turn;            /* order among equals: least goes first */
+    bool redo;                /* suspended in its system call: make it again when resumed */
+    bool faulted;             /* SIM_STOPPED: its fault comes again when resumed */
     struct sim_fault fault;
     uint64_t used_ns;         /* of the slice */
     uint64_t period_used_ns;  /* of the budget */

@@ -67,9 +67,7 @@ static void engine_resume(unsigned slot)
 /* Microkit lets each domain control up to its own priority, so an engine's capability is authority enough for itself. */
 static void engine_priority(unsigned slot, uint32_t priority)
 {
-    if (sb_kernel_kind != SB_KERNEL_SIMULATOR) {
-        (void)seL4_TCB_SetPriority(BASE_TCB_CAP + slot, BASE_TCB_CAP + slot, priority);
-    }
+    (void)seL4_TCB_SetPriority(BASE_TCB_CAP + slot, BASE_TCB_CAP + slot, priority);
 }
 
 static void wake_at(uint64_t ticks)
