@@ -213,10 +213,12 @@ async def start_device(
     root: Path | None = None,
     timeout_s: float = READY_TIMEOUT_S,
     outlives_us: bool = True,
+    extra: tuple[str, ...] = (),
 ) -> Device:
     """Start a device and wait until it is ready; it outlives this process unless told otherwise.
 
-    `image` None: the current one, built first if need be. `root` None: the user's state folder.
+    `image` None: the current one, built first if need be. `root` None: the user's state folder. `extra`: further
+    arguments of QEMU, for measurements.
 
     Raises:
         UsageError: no such board or kernel, or a name that may not be.
@@ -237,7 +239,7 @@ async def start_device(
             raise DeviceStateError(f"device {name} is up already (process {old.pid}, {old.kernel_title})")
         forget(folder)
         started = time.monotonic()
-        device, console = _spawn(name, chosen_board, chosen_kernel, image, folder, outlives_us=outlives_us)
+        device, console = _spawn(name, chosen_board, chosen_kernel, image, folder, outlives_us=outlives_us, extra=extra)
         try:
             write_record(folder, device.record)  # before it is ready: whoever comes after a crash finds the process
             await _wait_ready(console, device.record, timeout_s)
@@ -250,7 +252,7 @@ async def start_device(
 
 
 def _spawn(
-    name: str, board: Board, kernel: Kernel, image: Path, folder: Path, *, outlives_us: bool
+    name: str, board: Board, kernel: Kernel, image: Path, folder: Path, *, outlives_us: bool, extra: tuple[str, ...]
 ) -> tuple[Device, socket.socket]:
     """Start QEMU; returns the device and the connection to its console."""
     log = folder / "qemu.log"
@@ -259,6 +261,7 @@ def _spawn(
         port = uart.getsockname()[1]
         console = socket.create_connection(("127.0.0.1", port), timeout=QMP_TIMEOUT_S)
         arguments = _arguments(board, kernel, image, name, uart=uart.fileno(), monitor=monitor.fileno())
+        arguments += extra
         with log.open("wb") as output:
             process = subprocess.Popen(
                 arguments if outlives_us else bound(arguments),
@@ -345,13 +348,21 @@ async def running_device(
     image: Path | None = None,
     root: Path | None = None,
     timeout_s: float = READY_TIMEOUT_S,
+    extra: tuple[str, ...] = (),
 ) -> AsyncIterator[Device]:
     """Run a device for the time of an `async with` block; `root` None: a temporary folder that goes with it."""
     with contextlib.ExitStack() as stack:
         if root is None:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wasel-")))
         device = await start_device(
-            name, kernel=kernel, board=board, image=image, root=root, timeout_s=timeout_s, outlives_us=False
+            name,
+            kernel=kernel,
+            board=board,
+            image=image,
+            root=root,
+            timeout_s=timeout_s,
+            outlives_us=False,
+            extra=extra,
         )
         try:
             yield device

@@ -47,6 +47,7 @@ __all__ = [
     "KERNELS",
     "SUPERVISOR_SOURCES",
     "BuildError",
+    "Change",
     "Device",
     "build_device",
     "compile_zig",
@@ -105,6 +106,15 @@ DOMAIN_SOURCES: dict[str, tuple[Path, ...]] = {
     "wasi": WASI_PD_SOURCES,
     "engine": ENGINE_PD_SOURCES,
 }
+
+
+@dataclass(frozen=True)
+class Change:
+    """Further C sources in one domain, behind `--wrap` of one function: for tests and measurements only."""
+
+    domain: str
+    sources: tuple[Path, ...]
+    wraps: str
 
 
 class BuildError(Exception):
@@ -194,6 +204,7 @@ class _Builder:
     anchors: Anchors
     folder: Path
     """Of everything that is built for this image alone."""
+    changes: tuple[Change, ...] = ()
 
     def flags(self) -> tuple[str, ...]:
         return (
@@ -207,21 +218,27 @@ class _Builder:
 
     def domain(self, name: str) -> Path:
         """Compile and link one protection domain."""
-        sources = [source for source in DOMAIN_SOURCES[name] if source.suffix != ".zig"]
+        sources = [source for source in self.sources(name) if source.suffix != ".zig"]
         objects = compile_objects(sources, self.folder / "obj" / name, DEVICE, self.flags())
         for source in DOMAIN_SOURCES[name]:
             if source.suffix == ".zig":
                 objects.append(compile_zig(source, BUILD / "device" / "obj" / f"{source.stem}.o", DEVICE))
         return self.link(name, objects)
 
+    def sources(self, name: str) -> tuple[Path, ...]:
+        """Return the sources of a domain, with what is added to it."""
+        added = (source for change in self.changes if change.domain == name for source in change.sources)
+        return (*DOMAIN_SOURCES[name], *added)
+
     def link(self, name: str, objects: Sequence[Path], flags: tuple[str, ...] = ()) -> Path:
         """Link one protection domain."""
-        return link_pd([*objects, _runtime()], self.folder / f"{name}.elf", self.sdk, flags=flags)
+        wraps = tuple(f"-Wl,--wrap={change.wraps}" for change in self.changes if change.domain == name)
+        return link_pd([*objects, _runtime()], self.folder / f"{name}.elf", self.sdk, flags=(*flags, *wraps))
 
     def engine(self) -> Path:
         """Link the engine's domain: edge_engine with its own flags, the bridge's part with everybody's."""
         objects = compile_objects(ENGINE_SOURCES, BUILD / "device" / "obj" / "edge_engine", DEVICE, ENGINE_FLAGS)
-        objects += compile_objects(DOMAIN_SOURCES["engine"], self.folder / "obj" / "engine", DEVICE, self.flags())
+        objects += compile_objects(self.sources("engine"), self.folder / "obj" / "engine", DEVICE, self.flags())
         return self.link("engine", objects, ENGINE_LINK_FLAGS)
 
     def supervisor(self, engine: Path) -> Path:
@@ -275,13 +292,18 @@ def _checked_sdk(kernel: str, sdk: Path | None) -> Path | None:
 
 
 def build_device(
-    kernel: str, sdk: Path | None = None, *, root: Path | None = None, folder: Path | None = None
+    kernel: str,
+    sdk: Path | None = None,
+    *,
+    root: Path | None = None,
+    folder: Path | None = None,
+    changes: tuple[Change, ...] = (),
 ) -> Device:
     """Build everything for one kernel, "standin" or "sel4".
 
     With an SDK the domains are linked with its libmicrokit, for the stand-in kernel too. With a root document it is a
     release image, which runs nothing unsigned; without, a development image. `folder` None: the
-    one of that kernel and kind below build/device. BuildError, ToolError.
+    one of that kernel and kind below build/device; with changes it needs one of its own. BuildError, ToolError.
     """
     checked = _checked_sdk(kernel, sdk)
     with _alone():
@@ -290,7 +312,7 @@ def build_device(
         except WaselError as error:
             raise BuildError(str(error)) from error
         kind = kernel if anchors.development else f"{kernel}-release"
-        return _build(_Builder(kernel, checked, anchors, folder or BUILD / "device" / kind))
+        return _build(_Builder(kernel, checked, anchors, folder or BUILD / "device" / kind, changes))
 
 
 @contextlib.contextmanager

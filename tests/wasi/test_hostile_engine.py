@@ -10,7 +10,7 @@ import pytest
 from agent.link.device import Device as Link
 from edge_engine.zig import ROOT
 from qemu.launcher import running_device
-from sel4_bridge.variant import Change, build_variant
+from sel4_bridge.build import Change, build_device
 from tests.wasi.device import finished, flash, needs, output
 
 pytestmark = pytest.mark.system
@@ -23,7 +23,9 @@ def hostile_image(request):
     """The device's image with the test build of the engine."""
     needs(request.param)
     source = ROOT / "tests" / "wasi" / "hostile_engine.c"
-    return request.param, build_variant("hostile", request.param, (Change("engine", (source,), "sb_run"),))
+    folder = ROOT / "build" / "variants" / f"hostile-{request.param}"
+    change = Change("engine", (source,), "sb_run")
+    return request.param, build_device(request.param, folder=folder, changes=(change,)).image
 
 
 async def test_random_messages_hurt_nobody(hostile_image, tour):
