@@ -34,8 +34,10 @@ static bool place_spaces(struct ee_instance *in)
     if (!in->functions || !in->references || !in->hosts || !in->tables || !in->globals || !in->element_dropped ||
         !in->data_dropped)
         return false;
-    for (uint32_t i = 0; i < m->function_count; i++)
+    for (uint32_t i = 0; i < m->function_count; i++) {
         in->functions[i] = (struct ee_func){.owner = in, .code = EE_LAZY_CODE, .type = ee_function_type(m, i)->canonical};
+        in->untranslated += m->functions[i].body.end - m->functions[i].body.begin;
+    }
     return true;
 }
 

@@ -15,6 +15,19 @@ bool ee_charge(struct ee_instance *in, uint64_t units)
     return in->fuel >= 0;
 }
 
+/*
+ * What growing leaves for functions that were not called yet: their translation, about twice their size, and scratch
+ * memory; but never more than an eighth of the arena. A program that takes all the memory it can get still runs.
+ */
+static uint64_t reserve(const struct ee_instance *owner)
+{
+    const struct ee_module *m = owner->module;
+    uint64_t scratch = 8192 + (uint64_t)m->max_local_slots * 8 + (uint64_t)m->max_stack_slots * 16;
+    uint64_t wish = owner->untranslated == 0 ? 0 : (uint64_t)owner->untranslated * 9 / 4 + scratch;
+    uint64_t most = owner->arena_size / 8;
+    return wish < most ? wish : most;
+}
+
 uint32_t ee_memory_grow(struct ee_instance *in, uint32_t pages)
 {
     struct ee_memory_cell *memory = in->memory;
@@ -26,7 +39,8 @@ uint32_t ee_memory_grow(struct ee_instance *in, uint32_t pages)
         return UINT32_MAX;
     if (pages == 0)
         return before;
-    if (size > owner->arena_size - owner->arena.used || !ee_charge(in, size))
+    uint64_t room = owner->arena_size - owner->arena.used, kept = reserve(owner);
+    if (kept > room || size > room - kept || !ee_charge(in, size))
         return UINT32_MAX; /* without fuel the next check traps */
     if (!ee_arena_set_limit(&owner->arena, owner->arena_size - (size_t)size))
         return UINT32_MAX;

@@ -105,6 +105,7 @@ struct ee_instance {
     uint32_t max_pages; /* ceiling of the configuration, 0: none */
     size_t stack_size;
     size_t code_bytes;
+    uint32_t untranslated; /* bytes of bodies that have no translation yet */
 
     enum ee_trap trap;
     const uint8_t *trap_pc; /* code, or NULL */

@@ -124,6 +124,9 @@ enum ee_trap ee_translate(struct ee_instance *in, struct ee_func *function)
     uint8_t *code = ee_arena_alloc(&in->arena, t.position, 4);
     if (code == NULL)
         return EE_TRAP_NO_MEMORY;
+    const struct ee_range *body = &in->module->functions[ee_func_index(function)].body;
+    if (function->code == EE_LAZY_CODE)
+        in->untranslated -= body->end - body->begin;
     in->code_bytes += t.position;
     function->code = (uint32_t)(code - (uint8_t *)in);
     return EE_TRAP_NONE;
