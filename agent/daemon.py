@@ -315,6 +315,7 @@ class Agent:
             link=self._device is not None,
             kernel=status.kernel if status else "",
             version=status.device_version if status else "",
+            arena=status.arena if status else 0,
             slots=tuple(SlotReport(**slot.model_dump(include=known)) for slot in status.slots) if status else (),
             progress=dict(self._worker.progress),
             errors=dict(self._worker.failed),

@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.arena import check_fits
 from agent.errors import BrokerError, LinkError, MessageError, RefusedError, WaselError
 from agent.follow import outcome
 from agent.messages import Desired, DesiredSlot, Get, SlotReport, State, slice_module
@@ -96,6 +97,9 @@ class Deployment:
             self.state = await asyncio.wait_for(self._states.get(), RETAINED_WAIT_S)
         except TimeoutError:
             self.state = None
+        if self.state is not None:
+            order, arena = self._order, self.state.arena
+            await asyncio.to_thread(check_fits, order.name, order.module, order.device, arena)
         before = self._retained or Desired(0)
         accepted = max(self.state.accepted, self.state.sequence) if self.state else 0
         sequence = max(before.sequence, accepted) + 1

@@ -255,6 +255,8 @@ class State:
     progress: dict[int, Progress] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     """Why a slot is not as the desired state of `sequence` wants it."""
+    arena: int = 0
+    """Bytes that a module may use on the device; 0: unknown."""
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -278,6 +280,7 @@ class State:
             link=fields.flag("link", default=False),
             kernel=fields.text("kernel", ""),
             version=fields.text("version", ""),
+            arena=fields.unsigned("arena", 1 << 63, 0),
             slots=tuple(map(_slot_report, fields.list("slots"))),
             progress=progress,
             errors=errors,
@@ -294,6 +297,7 @@ class State:
                 "link": self.link,
                 "kernel": self.kernel,
                 "version": self.version,
+                "arena": self.arena,
                 "slots": [{k: v for k, v in vars(slot).items() if v is not None} for slot in self.slots],
                 "progress": {slot: vars(entry) for slot, entry in self.progress.items()},
                 "errors": self.errors,

@@ -71,7 +71,10 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A valid module. ``requirements`` None: it imports something else than functions, and ``reason`` says what."""
+    """A valid module.
+
+    ``requirements`` None: it imports something else than functions, or has a gigabyte of memory; ``reason`` tells.
+    """
 
     functions: int
     globals: int
@@ -168,7 +171,7 @@ class _Reader:
 
 def _requirements(of: Native, data: bytes, memory_bytes: int, stack_size: int, *, metered: bool) -> Requirements:
     if memory_bytes > GREATEST_MEMORY:
-        raise ArenaTooSmall(f"{memory_bytes} bytes of linear memory at the least; nothing has that much for a module")
+        raise ArenaTooSmall(f"more than {memory_bytes} bytes, its linear memory alone; not tried")
     size = memory_bytes + SCRATCH_LEAST + stack_size + (SCRATCH_PER_BYTE + TRANSLATION_PER_BYTE) * len(data)
     error = of.ffi.new("struct ee_error *")
     config = of.ffi.new("struct ee_config *")
@@ -198,7 +201,6 @@ def inspect_module(data: bytes, *, stack_size: int = 0, metered: bool = False) -
 
     Raises:
         MalformedModule, InvalidModule, UnsupportedModule: the module's fault, with the place.
-        ArenaTooSmall: it declares more memory than anything has.
 
     """
     of = native()
@@ -217,7 +219,7 @@ def inspect_module(data: bytes, *, stack_size: int = 0, metered: bool = False) -
     requirements = reason = None
     try:
         requirements = _requirements(of, data, memory_bytes, stack_size, metered=metered)
-    except UnlinkableModule as problem:
+    except (UnlinkableModule, ArenaTooSmall) as problem:
         reason = str(problem)
     return Inspection(
         functions=int(check.functions),

@@ -50,11 +50,14 @@ def flash(
     link = open_device(device, port)
 
     async def work() -> None:
+        from agent.arena import check_fits
         from agent.progress import Progress
 
         digest = hashlib.sha256(data).digest()
         async with link:
             if await link.candidate(slot) != digest:
+                arena = (await link.status()).arena
+                await asyncio.to_thread(check_fits, file.name, data, link.name, arena, metered=fuel is not None)
                 with Progress(f"{file.name} -> {link.name} slot {slot}", len(data)) as progress:
                     await link.upload(slot, data, progress.update)
             await link.set_pending(digest)

@@ -130,8 +130,29 @@ def _manifest_fields(manifest: Manifest) -> dict[str, Any]:
     return values
 
 
+def _print_view(view: dict[str, Any]) -> None:
+    counts = [f"{view['functions']} functions", f"{view['globals']} globals"]
+    print(f"contains: {', '.join(counts)}")
+    for title in ("imports", "exports"):
+        for entry in view[title]:
+            name = ".".join(entry[key] for key in ("module", "name") if key in entry)
+            print(f"{title[:-1]}: {' '.join(filter(None, (entry['kind'], printable(name), entry['type'])))}")
+    for title in ("memory", "table"):
+        for entry in view["memories" if title == "memory" else "tables"]:
+            most = f" to {entry['maximum']}" if "maximum" in entry else " and more"
+            unit = f"pages of {entry['page_size']} bytes" if title == "memory" else f"elements of {entry['element']}"
+            print(f"{title}: {entry['minimum']}{most} {unit}{', imported' if entry['imported'] else ''}")
+    need = view["arena"]
+    if need is None:
+        print(f"arena: unknown: {printable(view['reason'])}")
+        return
+    print(f"arena to load: {need['load']} bytes ({need['memory']} memory, {need['stack']} stack)")
+    print(f"arena to run: {need['run']} bytes with every function translated ({need['code']}) and no growth")
+
+
 def inspect(file: Module, json: Json = False) -> None:
-    """Show a module's sections, manifest and signature; the signature is not verified."""
+    """Show what a module contains and the arena it needs, its manifest and signature; that is not verified."""
+    from agent.arena import engine_view
     from agent.manifest import Manifest
     from agent.module_file import MANIFEST_SECTION, SIGNATURE_SECTION, read_sections
     from agent.signing import read_signed
@@ -147,6 +168,8 @@ def inspect(file: Module, json: Json = False) -> None:
         elif MANIFEST_SECTION in names:
             section = sections[names.index(MANIFEST_SECTION)]
             manifest = Manifest.from_cbor(data[section.content : section.end], section.start)
+        stack = (manifest.stack if manifest else None) or 0
+        view = engine_view(data, stack_size=stack, metered=bool(manifest and manifest.fuel))
     except WaselError as error:
         raise type(error)(f"{file}: {error}") from error
     values = _manifest_fields(manifest) if manifest else None
@@ -167,6 +190,7 @@ def inspect(file: Module, json: Json = False) -> None:
                 ],
                 "manifest": values,
                 "key": key_id,
+                **(view or {"arena": None, "reason": "the engine's part is not installed"}),
             }
         )
         return
@@ -176,6 +200,8 @@ def inspect(file: Module, json: Json = False) -> None:
         for section in sections
     ]
     print(table(("section", "name", "offset", "bytes"), rows))
+    if view is not None:
+        _print_view(view)
     for name, value in (values or {}).items():
         print(f"{name}: {printable(', '.join(map(str, value)) if isinstance(value, list) else str(value))}")
     print(f"signature: by key {key_id.hex()[:16]}, not verified" if key_id else "signature: none")
