@@ -18,16 +18,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_engine.aot.generate import generate
+from edge_engine.aot.generate import Generated, generate
 from edge_engine.aot.reader import ModuleReader
 from edge_engine.aot.section import NONE, NativeCode, bare_module
 from edge_engine.sources import ENGINE_INCLUDE
 from edge_engine.zig import JOBS, ROOT, Target, ToolError, run_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["TARGETS", "Compiled", "compile_module"]
+__all__ = ["TARGETS", "Compiled", "compile_module", "compile_modules"]
 
 HERE = Path(__file__).resolve().parent
 TARGETS = {
@@ -144,6 +144,68 @@ def _build(parts: tuple[str, ...], target: str, folder: Path, progress: Callable
     return linked.read_bytes()
 
 
+def compile_modules(
+    modules: Sequence[bytes],
+    target: str,
+    *,
+    fuel: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    use_cache: bool = True,
+) -> list[Compiled]:
+    """Compile valid modules into one piece of code that all their sections share: many small ones cost one compiler.
+
+    ``progress`` hears how many files of how many are compiled.
+    """
+    bares = [bare_module(module) for module in modules]
+    readers = [ModuleReader(bare) for bare in bares]
+    prefixes = ["" if len(modules) == 1 else f"m{number}_" for number in range(len(modules))]
+    key = hashlib.sha256(_tools_digest() + f"{target} {fuel}".encode())
+    for bare in bares:
+        key.update(hashlib.sha256(bare).digest())
+    generated = [generate(reader, fuel=fuel, prefix=prefix) for reader, prefix in zip(readers, prefixes, strict=True)]
+    kept = _cache_folder() / f"{key.hexdigest()}.elf"
+    cached = use_cache and kept.exists()
+    if cached:
+        elf = kept.read_bytes()
+    else:
+        parts = generated[0].parts if len(modules) == 1 else ("\n".join(part for of in generated for part in of.parts),)
+        with tempfile.TemporaryDirectory(prefix="wasel-native-") as folder:
+            elf = _build(parts, target, Path(folder), progress)
+        if use_cache:
+            _keep(kept, elf)
+    text, symbols = _symbols(elf)
+    if "wn_abi" not in symbols:
+        raise ToolError(["ld.lld"], "the linked code has no symbol wn_abi")
+    (abi,) = struct.unpack_from("<I", text, symbols["wn_abi"])
+    return [
+        Compiled(
+            NativeCode(target, abi, fuel, _entries(reader, of, prefix, symbols), text),
+            len(of.compiled),
+            of.refused,
+            cached,
+        )
+        for reader, of, prefix in zip(readers, generated, prefixes, strict=True)
+    ]
+
+
+def _keep(path: Path, elf: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(elf)
+    temporary.replace(path)
+
+
+def _entries(
+    reader: ModuleReader, generated: Generated, prefix: str, symbols: dict[str, int]
+) -> tuple[tuple[int, int], ...]:
+    return tuple(
+        (symbols[f"{prefix}f{function.index}"], symbols[f"{prefix}e{generated.trampolines[function.index]}"])
+        if function.index in generated.trampolines
+        else (NONE, NONE)
+        for function in reader.functions
+    )
+
+
 def compile_module(
     module: bytes,
     target: str,
@@ -153,31 +215,4 @@ def compile_module(
     use_cache: bool = True,
 ) -> Compiled:
     """Compile a valid module; ``progress`` hears how many files of how many are compiled."""
-    bare = bare_module(module)
-    reader = ModuleReader(bare)
-    generated = generate(reader, fuel=fuel)
-    key = hashlib.sha256(_tools_digest() + f"{target} {fuel}".encode() + hashlib.sha256(bare).digest()).hexdigest()
-    kept = _cache_folder() / f"{key}.elf"
-    cached = use_cache and kept.exists()
-    if cached:
-        elf = kept.read_bytes()
-    else:
-        with tempfile.TemporaryDirectory(prefix="wasel-native-") as folder:
-            elf = _build(generated.parts, target, Path(folder), progress)
-        if use_cache:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            temporary = kept.with_name(f".{kept.name}.{os.getpid()}")
-            temporary.write_bytes(elf)
-            temporary.replace(kept)
-    text, symbols = _symbols(elf)
-    if "wn_abi" not in symbols:
-        raise ToolError(["ld.lld"], "the linked code has no symbol wn_abi")
-    (abi,) = struct.unpack_from("<I", text, symbols["wn_abi"])
-    entries = tuple(
-        (symbols[f"f{function.index}"], symbols[f"e{generated.trampolines[function.index]}"])
-        if function.index in generated.trampolines
-        else (NONE, NONE)
-        for function in reader.functions
-    )
-    code = NativeCode(target, abi, fuel, entries, text)
-    return Compiled(code, len(generated.compiled), generated.refused, cached)
+    return compile_modules([module], target, fuel=fuel, progress=progress, use_cache=use_cache)[0]

@@ -93,9 +93,10 @@ def _is_closed(text: str) -> bool:
 class _Plan:
     """What is known about all functions before the first is written."""
 
-    def __init__(self, module: ModuleReader, *, fuel: bool) -> None:
+    def __init__(self, module: ModuleReader, *, fuel: bool, prefix: str) -> None:
         self.module = module
         self.fuel = fuel
+        self.prefix = prefix
         self.canonical = _canonical(module)
         self.refused: dict[int, str] = {}
         self.base = "in->memory->base" if module.imports_memory else "in->own_memory.base"
@@ -137,21 +138,18 @@ class _Plan:
     def is_native(self, function: int) -> bool:
         return not self.module.functions[function].imported and function not in self.refused
 
+    def result_type(self, results: str) -> str:
+        if len(results) > 1:
+            return f"struct {self.prefix}results_{results}"
+        return CTYPES[results] if results else "void"
 
-def _result_type(results: str) -> str:
-    if len(results) > 1:
-        return f"struct results_{results}"
-    return CTYPES[results] if results else "void"
+    def prototype(self, function: Function) -> str:
+        params = "".join(f", {CTYPES[kind]} l{n}" for n, kind in enumerate(function.type.params))
+        return f"{self.result_type(function.type.results)} {self.prefix}f{function.index}(INSTANCE{params})"
 
-
-def _prototype(function: Function) -> str:
-    params = "".join(f", {CTYPES[kind]} l{n}" for n, kind in enumerate(function.type.params))
-    return f"{_result_type(function.type.results)} f{function.index}(INSTANCE{params})"
-
-
-def _pointer(kind: FunctionType) -> str:
-    params = "".join(f", {CTYPES[letter]}" for letter in kind.params)
-    return f"{_result_type(kind.results)} (*)(struct ee_instance *{params})"
+    def pointer(self, kind: FunctionType) -> str:
+        params = "".join(f", {CTYPES[letter]}" for letter in kind.params)
+        return f"{self.result_type(kind.results)} (*)(struct ee_instance *{params})"
 
 
 class _Writer:
@@ -245,7 +243,7 @@ class _Writer:
         results = self.function.type.results
         if len(results) > 1:
             fields = ", ".join(entry.text for entry in values)
-            self.emit(f"return ({_result_type(results)}){{{fields}}};")
+            self.emit(f"return ({self.plan.result_type(results)}){{{fields}}};")
         elif results:
             self.emit(f"return {values[0].text};")
         else:
@@ -395,7 +393,7 @@ class _Writer:
         if len(results) > 1:
             self.names += 1
             name = f"t{self.names}"
-            self.emit(f"const {_result_type(results)} {name} = {call};")
+            self.emit(f"const {self.plan.result_type(results)} {name} = {call};")
             self.stack += [_Entry(f"{name}.r{n}", kind) for n, kind in enumerate(results)]
         elif results:
             self.push_named(call, results)
@@ -450,7 +448,7 @@ class _Writer:
         arguments = self.pop_many(len(kind.params))
         if self.plan.is_native(index):
             texts = "".join(f", {entry.text}" for entry in arguments)
-            self.take_results(f"f{index}(in{texts})", kind.results)
+            self.take_results(f"{self.plan.prefix}f{index}(in{texts})", kind.results)
         else:
             names = self.declare_results(kind.results)
             self.through_engine(f"in->helpers->call(in, {index}, s);", arguments, names, kind.results)
@@ -472,9 +470,9 @@ class _Writer:
             self.emit(f"if (__builtin_expect({target} != NULL, 1)) {{")
             self.blocks.append(_Block("IF", 0, FunctionType("", ""), 0))
             texts = "".join(f", {entry.text}" for entry in arguments)
-            call = f"(({_pointer(kind)}){target})(in{texts})"
+            call = f"(({self.plan.pointer(kind)}){target})(in{texts})"
             if len(names) > 1:
-                self.emit(f"const {_result_type(kind.results)} r = {call};")
+                self.emit(f"const {self.plan.result_type(kind.results)} r = {call};")
                 for n, name in enumerate(names):
                     self.emit(f"{name} = r.r{n};")
             else:
@@ -674,7 +672,7 @@ class _Writer:
             self.step(instruction)
         for line, units in self.charges:
             self.lines[line] = self.lines[line].replace("@", str(units))
-        head = [f"{_prototype(function)}", "{"]
+        head = [f"{self.plan.prototype(function)}", "{"]
         if self.calls:
             head.append("    WN_STACK();")
         if self.uses_memory:
@@ -685,7 +683,8 @@ class _Writer:
         return "\n".join([*head, *self.lines, "}"])
 
 
-def _trampoline(number: int, kind: FunctionType) -> str:
+def _trampoline(plan: _Plan, number: int) -> str:
+    kind = plan.module.types[number]
     at = 0
     arguments = ""
     for letter in kind.params:
@@ -694,10 +693,10 @@ def _trampoline(number: int, kind: FunctionType) -> str:
         else:
             arguments += ", " + FROM_SLOT[letter].format(f"s[{at}]")
         at += _slots(letter)
-    call = f"(({_pointer(kind)})f)(in{arguments})"
-    lines = [f"void e{number}(struct ee_instance *in, const void *f, uint64_t *s)", "{"]
+    call = f"(({plan.pointer(kind)})f)(in{arguments})"
+    lines = [f"void {plan.prefix}e{number}(struct ee_instance *in, const void *f, uint64_t *s)", "{"]
     if kind.results:
-        lines.append(f"    const {_result_type(kind.results)} r = {call};")
+        lines.append(f"    const {plan.result_type(kind.results)} r = {call};")
     else:
         lines.append(f"    {call};")
     at = 0
@@ -711,20 +710,20 @@ def _trampoline(number: int, kind: FunctionType) -> str:
     return "\n".join([*lines, "}"])
 
 
-def generate(module: ModuleReader, *, fuel: bool = False) -> Generated:
-    """Write a module's functions."""
-    plan = _Plan(module, fuel=fuel)
+def generate(module: ModuleReader, *, fuel: bool = False, prefix: str = "") -> Generated:
+    """Write a module's functions; ``prefix`` comes before their names."""
+    plan = _Plan(module, fuel=fuel, prefix=prefix)
     functions = [function for function in module.functions if plan.is_native(function.index)]
     used = sorted({plan.canonical[function.type_index] for function in functions})
     results = {kind.results for kind in module.types if len(kind.results) > 1}
     prelude = ['#include "generated.h"', ""]
     for letters in sorted(results):
         fields = " ".join(f"{CTYPES[kind]} r{n};" for n, kind in enumerate(letters))
-        prelude.append(f"struct results_{letters} {{ {fields} }};")
-    prelude += [f"{_prototype(function)};" for function in functions]
-    prelude += [f"void e{number}(struct ee_instance *in, const void *f, uint64_t *s);" for number in used]
+        prelude.append(f"struct {prefix}results_{letters} {{ {fields} }};")
+    prelude += [f"{plan.prototype(function)};" for function in functions]
+    prelude += [f"void {plan.prefix}e{number}(struct ee_instance *in, const void *f, uint64_t *s);" for number in used]
     top = "\n".join(prelude)
-    parts: list[list[str]] = [[_trampoline(number, module.types[number]) for number in used]]
+    parts: list[list[str]] = [[_trampoline(plan, number) for number in used]]
     size = 0
     for function in functions:
         text = _Writer(plan, function).write()

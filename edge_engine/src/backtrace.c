@@ -29,13 +29,36 @@ static struct ee_func *function_at(const struct ee_instance *in, const uint8_t *
     return best;
 }
 
-void ee_fault(struct ee_instance *in, uint64_t address, const uint64_t regs[8])
+enum ee_trap ee_fault_trap(const struct ee_instance *in, uint64_t address)
 {
-    const struct ee_instance *owner = in->memory->owner;
-    uint64_t end = (uint64_t)(uintptr_t)ee_arena_end(owner);
-    in->trap = address >= end && address - end < EE_GUARD_SIZE ? EE_TRAP_OOB_MEMORY : EE_TRAP_HOST;
+    uint64_t end = (uint64_t)(uintptr_t)ee_arena_end(in->memory->owner);
+    return address >= end && address - end < EE_GUARD_SIZE ? EE_TRAP_OOB_MEMORY : EE_TRAP_HOST;
+}
+
+/* The calls that did not return: of this instance, and those of other instances' code that led to it, up to the host's. */
+void ee_unwind(struct ee_instance *in, enum ee_trap trap)
+{
+    in->trap = trap;
     in->trap_pc = NULL;
     in->native_pc = 0;
+    for (struct ee_instance *at = in; at != NULL && at->activation != NULL;) {
+        const struct ee_activation *activation = at->activation;
+        if (at != in) {
+            at->trap_pc = NULL;
+            at->native_pc = 0;
+        }
+        at->trap = trap;
+        at->top = activation->top;
+        at->native_limit = activation->native_limit;
+        at->activation = activation->previous;
+        at->depth--;
+        at = activation->caller;
+    }
+}
+
+void ee_fault(struct ee_instance *in, uint64_t address, const uint64_t regs[8])
+{
+    ee_unwind(in, ee_fault_trap(in, address));
     if (regs != NULL) {
         const uint8_t *pc = (const uint8_t *)(uintptr_t)regs[0];
         uint8_t *fp = (uint8_t *)(uintptr_t)regs[1];
@@ -43,18 +66,6 @@ void ee_fault(struct ee_instance *in, uint64_t address, const uint64_t regs[8])
             in->trap_pc = pc;
             in->trap_fp = fp;
         }
-    }
-    /* The calls that did not return: this one, and those of other instances' code that led to it, up to the host's. */
-    for (struct ee_instance *at = in; at != NULL && at->activation != NULL;) {
-        const struct ee_activation *activation = at->activation;
-        if (at != in)
-            at->trap_pc = NULL;
-        at->trap = in->trap;
-        at->top = activation->top;
-        at->native_limit = activation->native_limit;
-        at->activation = activation->previous;
-        at->depth--;
-        at = activation->caller;
     }
 }
 

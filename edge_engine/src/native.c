@@ -235,9 +235,7 @@ enum ee_status ee_native_attach(struct ee_instance *in, const void *code, size_t
 void ee_native_fault(struct ee_instance *in, uint64_t pc, uint64_t frame, enum ee_trap trap, uint64_t address)
 {
     const uint8_t *bottom = in->native_limit;
-    ee_fault(in, address, NULL);
-    if (trap != EE_TRAP_NONE)
-        in->trap = trap;
+    ee_unwind(in, trap != EE_TRAP_NONE ? trap : ee_fault_trap(in, address));
     in->native_pc = pc;
     in->native_frame = frame;
     in->native_top = (uint64_t)(uintptr_t)bottom + in->native_stack;

@@ -170,6 +170,12 @@ enum ee_trap ee_call_outside(struct ee_instance *in, struct ee_func *function, u
 enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint32_t index, const uint64_t *args,
                        uint64_t *results);
 
+/* backtrace.c */
+/* What a fault at this address means: OOB_MEMORY in the guard, else HOST. */
+enum ee_trap ee_fault_trap(const struct ee_instance *in, uint64_t address);
+/* Ends all calls of this instance, and those that led to it, with a trap; the stack they ran on has been left. */
+void ee_unwind(struct ee_instance *in, enum ee_trap trap);
+
 /* translate.c: makes function->code point to code. EE_TRAP_NONE, EE_TRAP_NO_MEMORY or EE_TRAP_STACK_EXHAUSTED. */
 enum ee_trap ee_translate(struct ee_instance *in, struct ee_func *function);
 /*

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one converted test script against the engine and reports what went otherwise than the script says.
 
-``python -m tests.engine.spec SCRIPT...`` runs scripts in a process of its own (for the sanitizer build) and prints one
+``python -m tests.engine.spec [--native] SCRIPT...`` runs scripts in a process of its own (for the sanitizer build) and prints one
 JSON object: script name -> counts and failures.
 """
 
 from __future__ import annotations
 
 import json
+import platform
 import struct
 import sys
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ from edge_engine import (
     UnlinkableModule,
     ValueType,
 )
+from edge_engine.aot.compiler import compile_modules
+from edge_engine.aot.reader import ModuleReader
+from edge_engine.aot.section import add_section
 from edge_engine.values import slot_count
 from tests.engine.wast import assemble, convert
 
@@ -69,6 +73,7 @@ class Script:
     named: dict[str, Instance | None] = field(default_factory=dict)
     registered: dict[tuple[str, str], Import] = field(default_factory=dict)
     alive: list[Instance] = field(default_factory=list)  # tables may refer to functions of any of them
+    native: dict[bytes, bytes] = field(default_factory=dict)  # module -> the same with native code
 
     def instance(self, name: str | None) -> Instance:
         """Get the instance that a command speaks of."""
@@ -89,7 +94,10 @@ def _spectest() -> tuple[Instance, dict[tuple[str, str], Import]]:
 
 def _load(script: Script, filename: str) -> Instance:
     """Instantiate a module; keeps it alive even if its start function fails."""
-    instance = Instance(Module((script.folder / filename).read_bytes()), script.registered, limits=LIMITS)
+    data = (script.folder / filename).read_bytes()
+    instance = Instance(Module(script.native.get(data, data)), script.registered, limits=LIMITS)
+    if instance.native_refusal is not None:
+        raise AssertionError(f"native code is refused: {instance.native_refusal}")
     script.alive.append(instance)
     instance.start()
     return instance
@@ -247,10 +255,24 @@ def _run_command(script: Script, command: dict[str, Any]) -> str | None:  # noqa
     return problem
 
 
-def run_script(path: Path) -> Report:
-    """Run one script from its text."""
+def _compile(folder: Path, commands: list[dict[str, Any]]) -> dict[bytes, bytes]:
+    """Native code of a script's valid modules, for this machine."""
+    modules: list[bytes] = []
+    for command in commands:
+        if command["type"] in {"module", "assert_uninstantiable"} and command.get("module_type") != "text":
+            data = (folder / command["filename"]).read_bytes()
+            if data not in modules and ModuleReader(data).code_bytes:
+                modules.append(data)
+    compiled = compile_modules(modules, platform.machine()) if modules else []
+    return {
+        module: add_section(module, result.code) for module, result in zip(modules, compiled, strict=True)
+    }
+
+
+def run_script(path: Path, *, native: bool = False) -> Report:
+    """Run one script from its text, interpreted or, as far as it can be compiled, as native code."""
     folder, commands = convert(path)
-    script = Script(folder)
+    script = Script(folder, native=_compile(folder, commands) if native else {})
     spectest, things = _spectest()
     script.registered.update(things)
     for command in commands:
@@ -273,8 +295,9 @@ def run_script(path: Path) -> Report:
 def main() -> None:
     """Entry point of ``python -m tests.engine.spec``."""
     reports = {}
-    for name in sys.argv[1:]:
-        report = run_script(Path(name))
+    native = "--native" in sys.argv
+    for name in (argument for argument in sys.argv[1:] if argument != "--native"):
+        report = run_script(Path(name), native=native)
         reports[Path(name).stem] = {
             "passed": report.passed,
             "skipped": report.skipped,

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The specification's own scripts, one test each; all again under sanitizers and with explicit checks."""
+"""The specification's own scripts, one test each: interpreted, as native code, under sanitizers, with explicit checks."""
 
 from __future__ import annotations
 
 import json
+import platform
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_engine.aot.compiler import TARGETS
 from tests.engine.sanitized import run_sanitized, run_with_explicit_checks
 from tests.engine.spec import run_script
 from tests.engine.wast import complete_table_indices, missing_tools, spec_tests_folder
@@ -62,6 +64,16 @@ needs_scripts = pytest.mark.skipif(_why_not() is not None, reason=str(_why_not()
 def test_script(script: Path, record_property: Any) -> None:
     report = run_script(script)
     record_property("assertions", (report.passed, len(report.failures), report.skipped))
+    problems = _unexpected(script.stem, report.failures)
+    assert not problems, f"{len(problems)} of {report.passed + len(report.failures)}:\n" + "\n".join(problems[:20])
+    assert report.passed + report.skipped > 0
+
+
+@needs_scripts
+@pytest.mark.skipif(platform.machine() not in TARGETS, reason=f"no native code for {platform.machine()}")
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_script_as_native_code(script: Path) -> None:
+    report = run_script(script, native=True)
     problems = _unexpected(script.stem, report.failures)
     assert not problems, f"{len(problems)} of {report.passed + len(report.failures)}:\n" + "\n".join(problems[:20])
     assert report.passed + report.skipped > 0
