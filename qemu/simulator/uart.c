@@ -193,6 +193,9 @@ bool sim_uart_exchange(int64_t wait_ns)
 {
     bool came = false;
     send_some();
+    if (wait_ns < 0 && client < 0 && listening < 0) {
+        sim.ending = 1; /* nothing will ever happen again */
+    }
     if (wait_ns != 0) {
         int fd = client >= 0 ? client : listening;
         short events = (short)((client < 0 || queued() < QUEUE_SIZE ? POLLIN : 0) | (sent_size > 0 ? POLLOUT : 0));

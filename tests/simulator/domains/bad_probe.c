@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A domain that does what its region's permissions, or the C language, forbid: BAD says what. */
+#include <microkit.h>
+#include <stdint.h>
+
+uintptr_t sb_table_vaddr;
+
+static volatile uint32_t numbers[4];
+
+void init(void)
+{
+#if BAD == 1
+    *(volatile uint32_t *)sb_table_vaddr = 1; /* mapped read-only */
+#elif BAD == 2
+    volatile uint32_t index = 4;
+    numbers[index] = 1; /* behind its end */
+#elif BAD == 3
+    volatile uint32_t *hole = (volatile uint32_t *)(sb_table_vaddr + 4096);
+    numbers[0] = *hole; /* nothing is mapped there */
+#endif
+}
+
+void notified(microkit_channel ch)
+{
+    (void)ch;
+}
