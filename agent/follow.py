@@ -105,6 +105,8 @@ def describe(status: SlotStatus) -> str:
         return printable(status.trap or "trap")
     if status.state == "refused":
         return printable(status.error or "refused")
+    if status.state == "stopped" and status.reason:
+        return printable(status.reason)
     return ""
 
 

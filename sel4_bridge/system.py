@@ -405,6 +405,28 @@ def _channel_lines(system: System) -> list[str]:
     return list(lines)
 
 
+def _engine_lines(system: System) -> list[str]:
+    """What an engine that is restarted must not take from its own memory, which a former run may have spoilt.
+
+    Raises:
+        DescriptionError: two engines differ in it; they share one ELF file.
+
+    """
+    found: set[tuple[tuple[str, str], ...]] = set()
+    for domain in system.all_domains():
+        if not domain.name.startswith("engine"):
+            continue
+        ends = [end for channel in system.channels for end in (channel.first, channel.second)]
+        own = [end for end in ends if end.domain == domain.name]
+        numbers = [(f"{mapping.symbol.removeprefix('sb_')}", mapping.vaddr) for mapping in domain.maps]
+        numbers.append(("calls", sum(1 << end.channel for end in own if end.calls)))
+        numbers.append(("notifies", sum(1 << end.channel for end in own)))
+        found.add(tuple((f"SB_ENGINE_{name.upper()}", hex(number)) for name, number in numbers))
+    if len(found) != 1:
+        raise DescriptionError("two engines have different addresses or channels")
+    return [f"#define {name} {number}" for name, number in found.pop()]
+
+
 def _class_row(slot_class: SlotClass) -> str:
     return f'X("{slot_class.name}", {slot_class.priority}u, {slot_class.budget_us}u, {slot_class.period_us}u)'
 
@@ -432,6 +454,9 @@ def layout_header(system: System) -> str:
         *(f"#define {name} {size}u" for name, size in sizes.items()),
         "",
         *_channel_lines(system),
+        "",
+        "/* An engine's addresses, and bit masks of its channels (engine/entry.S): plain numbers for the assembler. */",
+        *_engine_lines(system),
         "",
         "/* X(name, priority, budget_us, period_us), one row a slot. */",
         "#define SB_EACH_SLOT_CLASS(X) " + " ".join(_class_row(each) for each in SLOT_CLASSES),

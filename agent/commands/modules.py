@@ -27,10 +27,20 @@ from agent.commands.options import (
 
 if TYPE_CHECKING:
     from agent.link.device import Device
-    from agent.link.modules import SlotStatus
+    from agent.link.modules import Limits, SlotStatus
 
 __all__ = ["flash", "ps", "start", "stats", "stop"]
 
+Budget = Annotated[
+    int | None, typer.Option("--budget", min=1, max=100, metavar="PERCENT", help="CPU time at most, in percent.")
+]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", min=0.001, metavar="S", help="Stop it after so many seconds of wall clock.")
+]
+Restart = Annotated[
+    str,
+    typer.Option("--restart", metavar="WHEN", help="never, or on-failure: after a trap, an exit code or the timeout."),
+]
 Lossless = Annotated[bool, typer.Option("--lossless", help="Output waits for its reader instead of being dropped.")]
 
 
@@ -44,9 +54,13 @@ def flash(
     env: Env = None,
     fuel: Fuel = None,
     lossless: Lossless = False,
+    budget: Budget = None,
+    timeout: Timeout = None,
+    restart: Restart = "never",
 ) -> None:
     """Upload a module to a slot; the next start runs it."""
     data, variables = read_module(file), parse_env(env)
+    limits = _limits(budget, timeout, restart)
     link = open_device(device, port)
 
     async def work() -> None:
@@ -63,7 +77,8 @@ def flash(
             await link.set_pending(digest)
             print(f"{file.name}: {len(data)} bytes in slot {slot} of {link.name}, sha256 {digest.hex()[:16]}")
             if start:
-                await _start(link, slot, (file.name, *(arg or [])), variables, fuel=fuel, lossless=lossless)
+                args = (file.name, *(arg or []))
+                await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits)
 
     asyncio.run(work())
 
@@ -77,16 +92,34 @@ def start(
     env: Env = None,
     fuel: Fuel = None,
     lossless: Lossless = False,
+    budget: Budget = None,
+    timeout: Timeout = None,
+    restart: Restart = "never",
 ) -> None:
     """Start the module of a slot (the flashed one if there is a new one)."""
     variables = parse_env(env)
+    limits = _limits(budget, timeout, restart)
     link = open_device(device, port)
 
     async def work() -> None:
         async with link:
-            await _start(link, slot, (name, *(arg or [])), variables, fuel=fuel, lossless=lossless)
+            args = (name, *(arg or []))
+            await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits)
 
     asyncio.run(work())
+
+
+def _limits(budget: int | None, timeout_s: float | None, restart: str) -> Limits:
+    from agent.errors import UsageError
+    from agent.link.modules import Limits
+
+    if restart not in ("never", "on-failure"):
+        raise UsageError(f"--restart {restart}: write never or on-failure")
+    return Limits(
+        budget_percent=budget,
+        timeout_ms=None if timeout_s is None else max(1, round(timeout_s * 1000)),
+        restart="on-failure" if restart == "on-failure" else None,
+    )
 
 
 async def _start(
@@ -97,12 +130,13 @@ async def _start(
     *,
     fuel: int | None,
     lossless: bool,
+    limits: Limits,
 ) -> None:
     from agent.errors import RefusedError
     from agent.follow import describe, settle
 
     before = (await link.slot(slot)).log_next
-    await link.start(slot, args, env, fuel=fuel, lossless=lossless)
+    await link.start(slot, args, env, fuel=fuel, lossless=lossless, limits=limits)
     status = await settle(link, slot, before)
     if status.state == "refused":
         raise RefusedError(f"{link.name}: slot {slot} refused its module: {describe(status)}")
@@ -138,14 +172,14 @@ def ps(device: DeviceName = None, port: PortUrl = None, json: Json = False) -> N
             f"{link.name}: wasel {printable(status.device_version)} on {kernel_title(status.kernel)}, "
             f"{printable(status.board)}, ready after {status.boot_ms} ms, randomness {printable(status.random)}"
         )
-        print(table(("SLOT", "STATE", "DIGEST", "SIZE", "STARTS", "MEMORY", "DETAIL"), [*map(_row, status.slots)]))
+        print(table(("SLOT", "STATE", "DIGEST", "SIZE", "STARTS", "MEMORY", "CLASS", "CPU", "DETAIL"), [*map(_row, status.slots)]))
 
     asyncio.run(work())
 
 
 def _row(slot: SlotStatus) -> tuple[str, ...]:
     from agent.follow import describe
-    from agent.text import size
+    from agent.text import printable, size
 
     return (
         str(slot.slot),
@@ -154,6 +188,8 @@ def _row(slot: SlotStatus) -> tuple[str, ...]:
         size(slot.size) if slot.digest else "-",
         str(slot.starts),
         size(slot.memory) if slot.memory else "-",
+        printable(slot.slot_class) or "-",
+        f"{slot.budget}%",
         describe(slot),
     )
 
@@ -167,6 +203,8 @@ def stats(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0, json:
             return await link.stats(slot)
 
     counters = asyncio.run(work())
+    if counters.get("run_us"):
+        counters["cpu_percent"] = round(100 * counters.get("cpu_us", 0) / counters["run_us"], 1)
     if json:
         print_json({"slot": slot, **counters})
         return

@@ -30,6 +30,7 @@ from smpclient.transport import SMPTransportDisconnected
 from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkLostError, NoAnswerError
 from agent.link.modules import (
     GROUP,
+    Limits,
     Logs,
     LogsAnswer,
     ModuleError,
@@ -61,6 +62,7 @@ ANSWER_TIMEOUT_S = 2.0
 FIRST_FACTOR = 5
 """The first chunk of an upload may wait for an erase: so many times the timeout."""
 ATTEMPTS = 3
+NO_LIMITS = Limits()
 UPLOAD_ATTEMPTS = 8
 """Silent or useless answers in a row before an upload is given up."""
 GROUP_IMAGE = 1
@@ -226,6 +228,7 @@ class Device:
         fuel: int | None = None,
         lossless: bool = False,
         grants: tuple[str, ...] = (),
+        limits: Limits = NO_LIMITS,
     ) -> int:
         """Start a slot exactly once and give back its counter of starts."""
         before = (await self.slot(slot)).starts
@@ -236,6 +239,9 @@ class Device:
             fuel=fuel,
             lossless=True if lossless else None,
             grants=list(grants) or None,
+            budget=limits.budget_percent,
+            timeout_ms=limits.timeout_ms,
+            restart=limits.restart,
         )
         for _ in range(ATTEMPTS):
             with contextlib.suppress(NoAnswerError):

@@ -7,6 +7,7 @@ the module's own side of the device and are data, never terminal control (`agent
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from smp import error, message
 __all__ = [
     "GROUP",
     "TRACE_STREAM",
+    "Limits",
     "Logs",
     "LogsAnswer",
     "ModuleError",
@@ -102,6 +104,18 @@ class _Group:
     _ErrorV2 = ErrorV2
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a run beyond what the slot's class and the module's manifest do."""
+
+    budget_percent: int | None = None
+    """Of the CPU, 1 to 100."""
+    timeout_ms: int | None = None
+    """Wall clock, on the device."""
+    restart: Literal["never", "on-failure"] | None = None
+    """On failure: after a trap, an exit code other than 0, or the timeout, with longer and longer waits."""
+
+
 class SlotStatus(BaseModel):
     """One slot as the device sees it."""
 
@@ -128,6 +142,16 @@ class SlotStatus(BaseModel):
     trap: str | None = None
     error: str | None = None
     backtrace: str | None = None
+    reason: str | None = None
+    """Why it is stopped, if nobody asked for it: "watchdog"."""
+    restart_ms: _Unsigned | None = None
+    """Until it is started again by itself; None: it won't be."""
+    slot_class: Annotated[str, Field(alias="class")] = ""
+    """Of the slot, fixed with the device's image."""
+    budget: Annotated[int, Field(ge=0, le=100)] = 100
+    """Percent of the CPU that the last start may use at most."""
+    period_us: _Unsigned = 0
+    """Period of the budget."""
     starts: _Unsigned = 0
     """Starts since the device booted."""
     log_next: _Unsigned = 0
@@ -207,6 +231,9 @@ class Start(message.WriteRequest, _Group):
     lossless: bool | None = None
     grants: list[str] | None = None
     """What the module may use beyond the default; docs/wasi-calls.md has the words."""
+    budget: int | None = None
+    timeout_ms: int | None = None
+    restart: str | None = None
 
 
 class StopAnswer(message.WriteResponse, _Answer):

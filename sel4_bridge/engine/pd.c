@@ -11,6 +11,7 @@
  */
 #include <edge_engine.h>
 #include <microkit.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -26,6 +27,8 @@
 #define CALLS_EVERY 64u             /* calls after which the control page is told; the outcome has them all */
 #define FAULT_VM 6u                 /* seL4_Fault_VMFault */
 
+_Static_assert(offsetof(struct sb_control, command) == 4 && SB_COMMAND_RUN == 1, "entry.S");
+
 uintptr_t sb_arena_vaddr, sb_module_vaddr, sb_control_vaddr, sb_io_vaddr;
 
 static uint8_t coroutine_stack[COROUTINE_STACK_SIZE] __attribute__((aligned(4096)));
@@ -40,7 +43,7 @@ static struct sb_control *control(void)
 /* The bridge's transport: one protected procedure call, repeated for as long as the answer is "not yet". */
 static void transport(void *context, struct sb_message *message)
 {
-    static uint64_t sent; /* calls, also by runs before this one */
+    static uint64_t sent; /* calls of this run */
     (void)context;
     for (;;) {
         sent = sent % SB_LABEL_COUNT_MASK + 1;

@@ -221,6 +221,7 @@ seL4_Bool fault(microkit_child child, microkit_msginfo msginfo, microkit_msginfo
             const uint64_t first[8] = {registers.x0, registers.x1, registers.x2, registers.x3,
                                        registers.x4, registers.x5, registers.x6, registers.x7};
             memcpy(what.regs, first, sizeof what.regs);
+            what.pc = registers.pc; /* not every kind of fault carries it in its message */
         }
         sb_engine_faulted(&supervisor, child, &what);
     }

@@ -238,7 +238,8 @@ microkit_msginfo protected(microkit_channel ch, microkit_msginfo msginfo)
     struct pd_slot *slot = &slots[number];
     uint64_t label = microkit_msginfo_get_label(msginfo);
     uint64_t count = label >> SB_LABEL_COUNT_SHIFT;
-    if (count != 0 && count == slot->count) {
+    uint32_t generation = __atomic_load_n(&slot->wasi.launch->generation, __ATOMIC_ACQUIRE);
+    if (count != 0 && count == slot->count && generation == slot->wasi.generation) {
         return send_answer(&slot->answer); /* the caller was suspended before it had it: sb_message.h */
     }
     if (slot->output.ring->waiting_since_ns != 0) {
