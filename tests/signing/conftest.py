@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +17,7 @@ from tests.signing.verifier import ACCEPTED, Verifier, build_verifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # (module) with one custom section: what the engine would make of it does not matter here
 MODULE = append_section(b"\0asm\1\0\0\0", "notes", bytes(range(64)))

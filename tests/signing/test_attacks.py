@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.manifest import Policy
+from agent.root import RootFile, SigningKey
 from edge_engine.zig import ROOT
 from tests.signing.attacks import CONFIRMED, Attack, attacks
 from tests.signing.verifier import ACCEPTED, REFUSALS, Verifier
@@ -21,6 +23,7 @@ from tests.supervisor.device import STATE_EXITED, WRITE, Device, build_driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.signing.conftest import World
 
@@ -181,10 +184,6 @@ def test_sequence_is_checked_again_at_the_start(world: World, release_device: De
 
 
 def test_revoking_a_key_stops_its_modules_at_the_next_start(world: World, release_device: Device) -> None:
-    from dataclasses import replace
-
-    from agent.root import RootFile, SigningKey
-
     release_device.upload(world.sign(sequence=5))
     release_device.request(WRITE, 64, 1, {"slot": 0})
     root = replace(world.root, version=4, keys=(SigningKey(world.key.public, revoked=True),))
@@ -199,8 +198,6 @@ def test_revoking_a_key_stops_its_modules_at_the_next_start(world: World, releas
 
 
 def test_the_manifest_sets_limits_environment_and_grants(world: World, release_device: Device) -> None:
-    from agent.manifest import Policy
-
     policy = Policy(dirs=("/data", "/etc:ro"), random=False, files=5)
     release_device.upload(
         world.sign(sequence=5, arena=1 << 20, stack=4096, fuel=1000, env=("A=1", "B=2"), policy=policy)

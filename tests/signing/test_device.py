@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +23,8 @@ from tests.system import modules as m
 from tests.system.conftest import image_of, install, run_module
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.signing.conftest import World
 
 pytestmark = pytest.mark.system
