@@ -92,7 +92,7 @@ async def take_samples(
     ]
     for client in clients:
         for built in kernels:
-            await client.load(built.kernel.name, built.native if client.peer.native else built.wasm)
+            await client.load(built.kernel.name, client.peer.module(built))
             await client.run(built.kernel.name, WARM_UP_ROUNDS)
     for round_number in range(rounds):
         turn = round_number % len(clients)

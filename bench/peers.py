@@ -17,11 +17,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Self
 
 from bench import BenchError
+from bench.compiled import compiled_module
 from edge_engine.zig import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+
+    from bench.kernels import Built
 
 __all__ = ["PEERS", "Client", "Clock", "Peer"]
 
@@ -48,12 +51,30 @@ class Peer:
     native: bool = False  # runs the shared object, not the wasm module
     extra_samples: int = 1
     clock: Clock = Clock.WORKER
+    compiled: bool = False  # runs a module with native code
+    fuel: bool = False  # counts fuel
+
+    def module(self, built: Built) -> Path:
+        """Return the file of a kernel that this peer runs; ToolError if it has to be compiled and can't."""
+        if self.compiled:
+            return compiled_module(built.wasm, fuel=self.fuel)
+        return built.native if self.native else built.wasm
 
 
 PEERS = (
     Peer("c", "the same C compiled to native code", native=True, extra_samples=3),
     Peer("wasel", "wasel's interpreter", runner="wasel"),
     Peer("wasel-fuel", "wasel's interpreter, counting fuel", runner="wasel", options=("--fuel",)),
+    Peer("wasel-native", "wasel's native code", runner="wasel", options=("--native",), extra_samples=3, compiled=True),
+    Peer(
+        "wasel-native-fuel",
+        "wasel's native code, counting fuel",
+        runner="wasel",
+        options=("--native", "--fuel"),
+        extra_samples=3,
+        compiled=True,
+        fuel=True,
+    ),
     Peer("wasm3", "wasm3 as pywasm3 builds it"),
     Peer("wasm3-clang", "wasm3 from pywasm3's sources, built as wasel is", runner="wasm3"),
     Peer("wasmtime", "wasmtime (Cranelift)", extra_samples=3),

@@ -72,7 +72,7 @@ def large_programs() -> list[tuple[str, Path]]:
 
 
 async def measure_startup(clients: Sequence[Client]) -> dict[str, dict[str, object]]:
-    """By module: its size and the median microseconds by peer (peers that run native code have none).
+    """By module: its size and the median microseconds by peer (peers that run code made before have none).
 
     ``start_us`` is load and start, with _start of a program; ``first_result_us`` has one round of the kernel added,
     and so what an engine translates at the first call.
@@ -88,7 +88,7 @@ async def measure_startup(clients: Sequence[Client]) -> dict[str, dict[str, obje
         for measure, rounds in round_counts.items():
             times: dict[str, float] = {}
             for client in clients:
-                if client.peer.native:
+                if client.peer.native or client.peer.compiled:
                     continue
                 count = SLOW_STARTS if client.peer.name.startswith(SLOW_PEERS) else starts
                 times[client.peer.name] = round(median(await client.startup(path, count, rounds)) / 1e3, 1)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wasel's engine for the bench. options: --fuel (metered), --arena BYTES (of each module).
+ * wasel's engine for the bench. options: --fuel (metered), --native (modules have native code, which must run), --arena
+ * BYTES (of each module).
  *
  * WASI imports are answered as bench/worker.py does for the other peers, or with ENOSYS; any other import is refused. No kernel traps,
  * so a fault is not turned into a wasm trap here. With BENCH_BARE the guard is left out for the same reason: the bare
@@ -19,6 +20,7 @@
 #define DEFAULT_ARENA (4u * 1024 * 1024)
 #define ERRNO_NOSYS ((uintptr_t)52)
 #define FUEL (UINT64_C(1) << 62)
+#define NATIVE_STACK ((size_t)1 << 20)
 
 struct bench_module {
     void *arena;
@@ -26,13 +28,15 @@ struct bench_module {
     uint32_t run; /* function index, or EE_NO_INDEX */
 };
 
-static bool metered;
+static bool metered, native;
 static size_t arena_size = DEFAULT_ARENA;
 
 bool bench_options(int count, char **options) {
     for (int i = 0; i < count; i++) {
         if (strcmp(options[i], "--fuel") == 0)
             metered = true;
+        else if (strcmp(options[i], "--native") == 0)
+            native = true;
         else if (strcmp(options[i], "--arena") == 0 && i + 1 < count)
             arena_size = (size_t)strtoull(options[++i], NULL, 0);
         else
@@ -42,7 +46,9 @@ bool bench_options(int count, char **options) {
 }
 
 const char *bench_version(void) {
-    return metered ? "wasel, metered" : "wasel";
+    return native ? metered ? "wasel, native code, metered" : "wasel, native code"
+                  : metered ? "wasel, metered"
+                            : "wasel";
 }
 
 #ifdef BENCH_BARE
@@ -148,6 +154,31 @@ static bool resolve(void *context, const struct ee_import_request *request, stru
     return request->result_count == 1;
 }
 
+#ifdef BENCH_BARE
+static bool attach(struct ee_instance *instance, struct ee_error *why) {
+    (void)instance;
+    snprintf(why->text, sizeof why->text, "no native code on the bare machine");
+    return false;
+}
+#else
+/* Maps the module's native code; it stays mapped. */
+static bool attach(struct ee_instance *instance, struct ee_error *why) {
+    const uint8_t *bytes;
+    size_t size;
+    if (!ee_native_section(instance, &bytes, &size)) {
+        snprintf(why->text, sizeof why->text, "no native code for this machine");
+        return false;
+    }
+    uint8_t *code = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code == MAP_FAILED)
+        return false;
+    memcpy(code, bytes, size);
+    __builtin___clear_cache((char *)code, (char *)code + size);
+    return mprotect(code, size, PROT_READ | PROT_EXEC) == 0 &&
+           ee_native_attach(instance, code, NATIVE_STACK, why) == EE_OK;
+}
+#endif
+
 bool bench_load(struct bench_module *module, const char *path, const uint8_t *bytes, size_t size, char *error) {
     struct ee_config config = {
         .arena = module->arena,
@@ -158,7 +189,8 @@ bool bench_load(struct bench_module *module, const char *path, const uint8_t *by
     };
     struct ee_error why = {0};
     (void)path;
-    if (ee_load(bytes, size, &config, &module->instance, &why) != EE_OK || ee_start(module->instance, &why) != EE_OK) {
+    if (ee_load(bytes, size, &config, &module->instance, &why) != EE_OK ||
+        (native && !attach(module->instance, &why)) || ee_start(module->instance, &why) != EE_OK) {
         snprintf(error, ERROR_BYTES, "%s (offset %u, function %u)", why.text, why.offset, why.function);
         return false;
     }

@@ -21,6 +21,7 @@ from edge_engine.aot.values import LOAD_ROWS, STORE_ROWS, computations, vectors
 __all__ = ["Generated", "generate"]
 
 CTYPES = {"i": "uint32_t", "I": "uint64_t", "f": "float", "F": "double", "v": "ee_f64x2", "r": "uint64_t"}
+CELL_TYPES = CTYPES | {"v": "ee_vecu"}  # of globals: cells are aligned to 8 bytes
 TO_SLOT = {"i": "{}", "I": "{}", "f": "ee_bits32({})", "F": "ee_bits64({})", "r": "{}"}
 FROM_SLOT = {
     "i": "(uint32_t){}",
@@ -501,11 +502,11 @@ class _Writer:
                 self.stack.append(value)
             case "GLOBAL_GET":
                 kind = self.module.globals[index]
-                self.push_named(f"*({CTYPES[kind]} *)(void *){self.cell(index)}", kind)
+                self.push_named(f"*({CELL_TYPES[kind]} *)(void *){self.cell(index)}", kind)
             case "GLOBAL_SET":
                 value = self.pop()
                 kind = self.module.globals[index]
-                self.emit(f"*(volatile {CTYPES[kind]} *)(void *){self.cell(index)} = {value.text};")
+                self.emit(f"*(volatile {CELL_TYPES[kind]} *)(void *){self.cell(index)} = {value.text};")
             case _:
                 return False
         return True

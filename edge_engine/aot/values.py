@@ -15,7 +15,7 @@ from edge_engine.operations import LOADS, STORES, all_operations
 
 __all__ = ["LOAD_ROWS", "STORE_ROWS", "Computation", "Vector", "computations", "vectors"]
 
-SCALAR_SHAPES = {"BINARY", "UNARY"}
+SCALAR_SHAPES = ("BINARY", "UNARY")  # and variants
 LOAD_ROWS = {op: (result, access) for op, result, access in LOADS}
 STORE_ROWS = {op: (kind, access) for op, kind, access, _ in STORES}
 
@@ -48,7 +48,7 @@ def computations() -> dict[str, Computation]:
     rows = {operation.name: operation for operation in operations}
     found = {}
     for shape in shapes:
-        if shape.shape in SCALAR_SHAPES:
+        if shape.shape.startswith(SCALAR_SHAPES):
             match = _SCALAR.match(" ".join(rows[shape.first].body.split()))
             if match is None:
                 raise RuntimeError(f"operations.py describes {shape.op} in a form that values.py does not know")

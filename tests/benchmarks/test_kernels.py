@@ -47,7 +47,7 @@ async def test_every_peer_computes_what_native_code_does(built, peer):
             name = item.kernel.name
             rounds = ROUNDS.get(name, 5)
             await native.load(name, item.native)
-            await other.load(name, item.native if peer.native else item.wasm)
+            await other.load(name, peer.module(item))
             _, expected = await native.run(name, rounds)
             _, found = await other.run(name, rounds)
             assert expected != KERNEL_FAILED, name
