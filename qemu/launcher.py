@@ -37,6 +37,7 @@ from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, Board, Kernel, find_board
 from qemu.bound import bound
 from qemu.errors import BootError, DeviceStateError, ImageError, MissingToolError
 from qemu.records import Record, forget, lock_device, process_start, read_record, write_record
+from sel4_bridge.system import FLASH_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,6 +47,7 @@ __all__ = ["READY_TIMEOUT_S", "Device", "attach", "find_qemu", "image_for", "run
 READY_TIMEOUT_S = 60.0  # generous: a loaded machine emulates slowly
 QUIT_TIMEOUT_S = 5.0
 QMP_TIMEOUT_S = 10.0
+FLASH_NAME = "flash.img"
 CONSOLE_LIMIT = 65536  # bytes of console text kept for an error message
 READY_LINE = "wasel: ready"
 
@@ -191,14 +193,25 @@ def find_qemu(board: Board) -> str:
     return found
 
 
-def _arguments(board: Board, kernel: Kernel, image: Path, name: str, *, uart: int, monitor: int) -> list[str]:
+def _flash_file(folder: Path) -> Path:
+    """Return the device's flash, made blank and without taking room if it is missing: what it holds outlives QEMU."""
+    path = folder / FLASH_NAME
+    with path.open("ab") as file:
+        if file.tell() != FLASH_SIZE:
+            file.truncate(FLASH_SIZE)
+    return path
+
+
+def _arguments(board: Board, kernel: Kernel, image: Path, folder: Path, *, uart: int, monitor: int) -> list[str]:
     """Return QEMU's argument vector; `uart` and `monitor` are listening sockets that it inherits."""
+    name, flash = folder.name, str(_flash_file(folder)).replace(",", ",,")
     return [
         find_qemu(board),
         *("-name", f"wasel-{name}", "-nodefaults", "-display", "none"),
         *("-machine", kernel.machine, "-cpu", board.cpu, "-m", f"{kernel.memory_mib}M"),
         # wait=on: our own connection is already in the queue, so nothing that the device says at boot is lost.
         *("-chardev", f"socket,id=uart,fd={uart},server=on,wait=on,nodelay=on", "-serial", "chardev:uart"),
+        *("-drive", f"if=pflash,unit=1,format=raw,file={flash}"),  # unit 0 is the firmware's
         *("-chardev", f"socket,id=qmp,fd={monitor},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
         *kernel.load_arguments(image),
     ]
@@ -260,7 +273,7 @@ def _spawn(
     with socket.create_server(("127.0.0.1", 0), backlog=1) as uart, _unix_listener(monitor_path) as monitor:
         port = uart.getsockname()[1]
         console = socket.create_connection(("127.0.0.1", port), timeout=QMP_TIMEOUT_S)
-        arguments = _arguments(board, kernel, image, name, uart=uart.fileno(), monitor=monitor.fileno())
+        arguments = _arguments(board, kernel, image, folder, uart=uart.fileno(), monitor=monitor.fileno())
         arguments += extra
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -32,6 +32,7 @@ from agent.errors import WaselError
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import DEVICE, ROOT, Target, ToolError, compile_objects, run_tool
 from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
+from sel4_bridge.littlefs import LittlefsError, fetch_littlefs
 from sel4_bridge.libmicrokit import PD_FLAGS, SDK_BOARD, include_flags, link_pd, sdk_board_folder
 from sel4_bridge.system import device_system, write_layout_header, write_system_file
 from sel4_bridge.trust import Anchors, anchors_header, development, limits_header, release
@@ -45,6 +46,7 @@ __all__ = [
     "DOMAIN_SOURCES",
     "ENGINE_ENTRY_SYMBOL",
     "KERNELS",
+    "STORE_SOURCES",
     "SUPERVISOR_SOURCES",
     "BuildError",
     "Change",
@@ -73,6 +75,7 @@ SUPERVISOR_SOURCES = tuple(
         "console_frame",
         "engine",
         "images",
+        "keep",
         "launch",
         "limits",
         "log_drain",
@@ -94,6 +97,7 @@ SUPERVISOR_SOURCES = tuple(
         "watchdog",
     )
 )
+STORE_SOURCES = tuple(BRIDGE / "store" / f"{name}.c" for name in ("flash", "littlefs", "store"))  # without Microkit
 CRYPTO_SOURCES = (BRIDGE / "supervisor" / "sha256.zig", BRIDGE / "supervisor" / "ed25519.zig")
 DEVELOPMENT_KEY = BUILD / "keys" / "development"
 
@@ -102,6 +106,7 @@ DEVELOPMENT_KEY = BUILD / "keys" / "development"
 DOMAIN_SOURCES: dict[str, tuple[Path, ...]] = {
     "timer": (BRIDGE / "timer" / "timer.c",),
     "uart": (BRIDGE / "uart" / "uart.c",),
+    "store": (*STORE_SOURCES, BRIDGE / "store" / "pd.c"),
     "supervisor": (*SUPERVISOR_SOURCES, BRIDGE / "supervisor" / "pd.c", *CRYPTO_SOURCES),
     "wasi": WASI_PD_SOURCES,
     "engine": ENGINE_PD_SOURCES,
@@ -326,6 +331,10 @@ def _alone() -> Iterator[None]:
 
 def write_sources() -> None:
     """Write every generated source and header that domains of any kernel need, but SB_ENGINE_ENTRY."""
+    try:
+        fetch_littlefs()
+    except LittlefsError as failure:
+        raise BuildError(str(failure)) from failure
     write_generated()
     write_layout_header(GENERATED / "sb_layout.h")
     _write(GENERATED / "sb_trust_limits.h", limits_header().encode())
@@ -341,6 +350,7 @@ def _build(builder: _Builder) -> Device:
     elves = {
         "timer": builder.domain("timer"),
         "uart": builder.domain("uart"),
+        "store": builder.domain("store"),
         "supervisor": builder.supervisor(engine),
         "wasi": builder.domain("wasi"),
         "engine": engine,

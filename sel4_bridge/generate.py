@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_engine.zig import ROOT
+from sel4_bridge.littlefs import LITTLEFS_FOLDER
 from sel4_bridge.system import write_layout_header
 from sel4_bridge.wasi_table import CALLS, ERRNOS, LABEL_BASE, MODULES, PENDING, RIGHTS, Arg, Call, Kind
 
@@ -86,6 +87,7 @@ INCLUDE_FLAGS = (
     f"-I{_BRIDGE / 'engine'}",
     f"-I{GENERATED}",
     f"-I{ROOT / 'edge_engine' / 'include'}",
+    f"-isystem{LITTLEFS_FOLDER}",
 )
 
 _BANNER = """/* SPDX-License-Identifier: Apache-2.0 */

@@ -20,6 +20,7 @@ from xml.etree import ElementTree as ET
 
 __all__ = [
     "ARENA_SIZE",
+    "FLASH_SIZE",
     "MODULE_SIZE",
     "SLOTS",
     "Channel",
@@ -54,6 +55,8 @@ TREE_SIZE = 2 * MIB  # bytes a slot, multiple of 2 MiB: the files of a module, p
 LOG_SIZE = 68 * KIB  # one page of indices and 64 KiB of records (sb_log.h)
 UART_RING_SIZE = 68 * KIB  # one page of indices and 64 KiB of bytes (sb_ring.h)
 SYSTEM_SIZE = 4 * KIB
+RECORD_SIZE = 12 * KIB  # the record of a slot, between supervisor and store (sb_store.h)
+FLASH_SIZE = 64 * MIB
 
 PAGE = 4 * KIB
 LARGE_PAGE = 2 * MIB
@@ -71,6 +74,7 @@ TIMER_SET_LABEL = 1
 PL011_PADDR = 0x0900_0000
 PL011_IRQ = 33
 PL031_PADDR = 0x0901_0000
+FLASH_PADDR = 0x0400_0000  # bank 1; QEMU keeps bank 0 for firmware
 CNTP_IRQ = 30
 
 TIME_SLICE_US = 1000  # Microkit's own default
@@ -252,7 +256,7 @@ def _place(wanted: tuple[tuple[Region, str, str], ...]) -> tuple[Map, ...]:
 
 
 def device_system() -> System:
-    """Describe the device as built: timer, uart, supervisor with its engines, wasi.
+    """Describe the device as built: timer, uart, store, supervisor with its engines, wasi.
 
     Raises:
         DescriptionError: this module contradicts itself.
@@ -271,6 +275,8 @@ def device_system() -> System:
     uart_tx = Region("uart_tx", UART_RING_SIZE)
     pl011 = Region("pl011", PAGE, phys_addr=PL011_PADDR)
     pl031 = Region("pl031", PAGE, phys_addr=PL031_PADDR)
+    record = Region("record", RECORD_SIZE)
+    flash = Region("flash", FLASH_SIZE, LARGE_PAGE, phys_addr=FLASH_PADDR)
 
     timer = ProtectionDomain("timer", "timer.elf", 250, irqs=(Irq(CNTP_IRQ, 0),))
     uart = ProtectionDomain(
@@ -305,6 +311,7 @@ def device_system() -> System:
                 (uart_tx, "rw", "uart_tx"),
                 (pl031, "r", "rtc"),
                 (shared, "rw", "system"),
+                (record, "rw", "record"),
                 *((control[s], "rw", f"control{s}") for s in slots),
                 *((launch[s], "rw", f"launch{s}") for s in slots),
                 *((log[s], "rw", f"log{s}") for s in slots),
@@ -312,6 +319,14 @@ def device_system() -> System:
             )
         ),
         children=tuple(enumerate(engines)),
+    )
+    store = ProtectionDomain(
+        "store",
+        "store.elf",
+        230,
+        maps=_place(
+            ((record, "rw", "record"), (flash, "rw", "flash"), *((module[s], "rw", f"module{s}") for s in slots))
+        ),
     )
     wasi = ProtectionDomain(
         "wasi",
@@ -332,10 +347,11 @@ def device_system() -> System:
         Channel(End("wasi", 0, calls=True), End("timer", 2)),
         Channel(End("supervisor", 1), End("uart", 1)),
         Channel(End("supervisor", 2), End("wasi", 1)),
+        Channel(End("supervisor", 3, calls=True), End("store", 1)),
         *(Channel(End(f"engine{s}", 0, calls=True), End("wasi", 8 + s)) for s in slots),
         *(Channel(End(f"engine{s}", 1), End("supervisor", 8 + s)) for s in slots),
     )
-    system = System((timer, uart, supervisor, wasi), channels)
+    system = System((timer, uart, store, supervisor, wasi), channels)
     system.check()
     return system
 
@@ -439,6 +455,7 @@ def layout_header(system: System) -> str:
         "SB_CONTROL_SIZE": CONTROL_SIZE,
         "SB_IO_SIZE": IO_SIZE,
         "SB_TREE_SIZE": TREE_SIZE,
+        "SB_FLASH_SIZE": FLASH_SIZE,
         "SB_UART_RING_REGION_SIZE": UART_RING_SIZE,
         "SB_ENGINE_STACK_SIZE": ENGINE_STACK_SIZE,
         "SB_THROTTLE_PERIOD_US": THROTTLE_PERIOD_US,

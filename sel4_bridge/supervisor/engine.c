@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "supervisor.h"
+#include "keep.h"
 
 /* Copy a text of at most size - 1 bytes: what is neither printable ASCII nor a newline becomes '?'. */
 static void copy_text(char *out, const volatile char *in, size_t size)
@@ -67,6 +67,9 @@ void sb_engine_notified(struct sb_supervisor *s, unsigned number)
         return;
     }
     sb_limits_end(s, number, slot->state == SB_SLOT_TRAPPED || (slot->state == SB_SLOT_EXITED && slot->exit_code != 0));
+    if (slot->state != SB_SLOT_EXITED || slot->exit_code == 0) {
+        sb_keep_run_ended(s, number, slot->state != SB_SLOT_EXITED);
+    }
 }
 
 #define MOST_IDLE_SIGNALS 64u /* an engine of ours sends one notification a run */
@@ -87,6 +90,7 @@ static void trapped(struct sb_supervisor *s, unsigned number)
     slot->traps++;
     slot->state = SB_SLOT_TRAPPED;
     sb_limits_end(s, number, true);
+    sb_keep_run_ended(s, number, true);
 }
 
 void sb_engine_give_up(struct sb_supervisor *s, unsigned number, const char *why)

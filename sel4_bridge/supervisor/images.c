@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "keep.h"
 #include "smp.h"
 
 /* enum img_mgmt_err_code_t, as far as it is used */
@@ -19,6 +20,7 @@ enum {
     IMAGE_NO_IMAGE = 3,
     IMAGE_HASH_NOT_FOUND = 8,
     IMAGE_NO_FREE_SLOT = 9,
+    IMAGE_FLASH_WRITE_FAILED = 12,
     IMAGE_INVALID_SLOT = 14,
     IMAGE_INVALID_LENGTH = 21,
     IMAGE_INVALID_HASH = 24,
@@ -110,6 +112,7 @@ static int32_t state_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         }
         s->slots[0].active.confirmed = true; /* no hash: what runs as image 0, as in mcumgr */
         sb_slot_note_confirmed(&s->slots[0]);
+        sb_keep_save(s, 0);
         return write_states(s, out);
     }
     if (digest.size != SB_SHA256_SIZE) {
@@ -121,10 +124,13 @@ static int32_t state_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         if (has_digest(&slot->candidate, &digest)) {
             slot->candidate.pending = true;
             slot->candidate.permanent = confirm;
+            slot->candidate.failures = 0;
+            sb_keep_save(s, i);
             found = true;
         } else if (has_digest(&slot->active, &digest)) {
             slot->active.confirmed |= confirm;
             sb_slot_note_confirmed(slot);
+            sb_keep_save(s, i);
             found = true;
         }
     }
@@ -158,9 +164,14 @@ static int32_t finish(struct sb_supervisor *s, struct sb_slot *slot, struct sb_c
         s->reason = sb_refusal_text(slot->refusal);
         return -SB_SMP_ACCESS_DENIED;
     }
+    if (!sb_keep_commit(s, (unsigned)(slot - s->slots))) {
+        return IMAGE_FLASH_WRITE_FAILED;
+    }
     slot->candidate = (struct sb_image){
-        .present = true, .offset = upload->offset, .size = upload->size, .credentials = credentials};
+        .present = true, .offset = upload->offset, .size = upload->size, .place = upload->place,
+        .credentials = credentials};
     memcpy(slot->candidate.digest, digest, sizeof digest);
+    sb_keep_save(s, (unsigned)(slot - s->slots));
     return answer_offset(out, upload->size, true);
 }
 
@@ -173,6 +184,10 @@ static int32_t take(struct sb_supervisor *s, struct sb_slot *slot, const struct 
         return IMAGE_DATA_OVERRUN;
     }
     memcpy(slot->module + upload->offset + upload->received, data->data, data->size);
+    if (!sb_keep_append(s, (unsigned)(slot - s->slots), upload->offset + upload->received, (uint32_t)data->size)) {
+        upload->open = false;
+        return IMAGE_FLASH_WRITE_FAILED;
+    }
     sb_sha256_update(&upload->hash, data->data, data->size);
     upload->received += (uint32_t)data->size;
     return upload->received == upload->size ? finish(s, slot, out) : answer_offset(out, upload->received, false);
@@ -204,12 +219,16 @@ static int32_t begin(struct sb_supervisor *s, struct sb_slot *slot, uint64_t siz
     if (!sb_slot_place(slot, (uint32_t)size, &offset)) {
         return IMAGE_NO_FREE_SLOT;
     }
-    slot->candidate = (struct sb_image){0};
     *upload = (struct sb_upload){.open = true, .has_digest = named, .offset = offset, .size = (uint32_t)size};
     if (named) {
         memcpy(upload->digest, digest->data, SB_SHA256_SIZE);
     }
     sb_sha256_init(&upload->hash);
+    if (!sb_keep_begin(s, (unsigned)(slot - s->slots))) {
+        upload->open = false;
+        return IMAGE_FLASH_WRITE_FAILED;
+    }
+    slot->candidate = (struct sb_image){0};
     return take(s, slot, data, out);
 }
 
@@ -272,10 +291,12 @@ static int32_t erase_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         }
         slot->active = (struct sb_image){0};
         slot->state = SB_SLOT_EMPTY;
+        slot->autostart = false;
     } else {
         slot->upload.open = false;
         slot->candidate = (struct sb_image){0};
     }
+    sb_keep_save(s, (unsigned)(place / 2));
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 0);
     return 0;
 }

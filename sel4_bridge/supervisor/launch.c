@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "supervisor.h"
+#include "keep.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -253,6 +253,8 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
     slot->metered = request->metered;
     set_limits(slot, &sb_slot_classes[number], request);
     fill_launch(slot, request);
+    sb_keep_request(slot, request);
+    sb_keep_save(s, number); /* before the engine runs what it names */
     run(s, number);
     return SB_LAUNCH_OK;
 }

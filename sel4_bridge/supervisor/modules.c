@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "keep.h"
 #include "smp.h"
 
 /* Errors of this group; docs/PROTOCOL.md has the same list for people, tests/supervisor compares the two. */
@@ -198,33 +199,43 @@ static bool read_restart(bool given, const struct sb_cbor_string *word, bool *on
     return !given || *on_failure || (word->size == sizeof never - 1 && memcmp(word->data, never, word->size) == 0);
 }
 
+bool sb_launch_read(struct sb_cbor_reader *body, struct sb_launch_request *request, uint64_t *slot)
+{
+    struct sb_cbor_string restart = {0};
+    struct sb_cbor_field fields[] = {
+        {"slot", SB_CBOR_UINT, slot, false},
+        {"args", SB_CBOR_ARRAY, &request->args, false},
+        {"env", SB_CBOR_ARRAY, &request->env, false},
+        {"fuel", SB_CBOR_UINT, &request->fuel, false},
+        {"lossless", SB_CBOR_BOOL, &request->lossless, false},
+        {"grants", SB_CBOR_ARRAY, &request->grants, false},
+        {"budget", SB_CBOR_UINT, &request->budget_percent, false},
+        {"timeout_ms", SB_CBOR_UINT, &request->timeout_ms, false},
+        {"restart", SB_CBOR_TEXT, &restart, false},
+    };
+    request->body = body->p;
+    request->body_size = (size_t)(body->end - body->p);
+    if (!sb_smp_read_body(body, fields, sizeof fields / sizeof fields[0]) || !fields[0].found ||
+        (fields[6].found && (request->budget_percent < 1 || request->budget_percent > 100)) ||
+        (fields[7].found && (request->timeout_ms < 1 || request->timeout_ms > LONGEST_TIMEOUT_MS)) ||
+        !read_restart(fields[8].found, &restart, &request->restart_on_failure)) {
+        return false;
+    }
+    request->metered = fields[3].found;
+    return true;
+}
+
 static int32_t start_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
 {
     uint64_t slot = 0;
     struct sb_launch_request request = {0};
-    struct sb_cbor_string restart = {0};
-    struct sb_cbor_field fields[] = {
-        {"slot", SB_CBOR_UINT, &slot, false},
-        {"args", SB_CBOR_ARRAY, &request.args, false},
-        {"env", SB_CBOR_ARRAY, &request.env, false},
-        {"fuel", SB_CBOR_UINT, &request.fuel, false},
-        {"lossless", SB_CBOR_BOOL, &request.lossless, false},
-        {"grants", SB_CBOR_ARRAY, &request.grants, false},
-        {"budget", SB_CBOR_UINT, &request.budget_percent, false},
-        {"timeout_ms", SB_CBOR_UINT, &request.timeout_ms, false},
-        {"restart", SB_CBOR_TEXT, &restart, false},
-    };
-    if (!sb_smp_read_body(body, fields, sizeof fields / sizeof fields[0]) || !fields[0].found ||
-        (fields[6].found && (request.budget_percent < 1 || request.budget_percent > 100)) ||
-        (fields[7].found && (request.timeout_ms < 1 || request.timeout_ms > LONGEST_TIMEOUT_MS)) ||
-        !read_restart(fields[8].found, &restart, &request.restart_on_failure)) {
+    if (!sb_launch_read(body, &request, &slot)) {
         return MODULES_BAD_MESSAGE;
     }
     if (slot >= SB_SLOTS) {
         return MODULES_NO_SLOT;
     }
     refresh(s);
-    request.metered = fields[3].found;
     enum sb_refusal refusal = SB_ACCEPTED;
     enum sb_launch_result result = sb_slot_start(s, (unsigned)slot, &request, &refusal);
     int32_t rc = start_error(s, result, refusal);
@@ -252,6 +263,10 @@ static int32_t stop_write(struct sb_supervisor *s, struct sb_cbor_reader *body, 
     if (rc == 0) {
         refresh(s);
         sb_slot_stop(s, (unsigned)slot);
+        if (s->slots[slot].autostart) {
+            s->slots[slot].autostart = false;
+            sb_keep_save(s, (unsigned)slot);
+        }
         sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 0);
     }
     return rc;
@@ -349,6 +364,7 @@ static int32_t stats_read(struct sb_supervisor *s, struct sb_cbor_reader *body, 
         {"frames_broken", s->frames.broken},
         {"requests", s->link.requests},
         {"requests_refused", s->link.errors},
+        {"store_errors", s->store_errors},
     };
     size_t count = sizeof counters / sizeof counters[0];
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, count);
@@ -431,10 +447,27 @@ static int32_t trace_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
     return 0;
 }
 
+static int32_t rollback_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
+{
+    uint64_t slot = 0;
+    int32_t rc = read_slot(body, &slot);
+    if (rc == 0) {
+        refresh(s);
+        enum sb_refusal refusal;
+        enum sb_launch_result result = sb_keep_rollback(s, (unsigned)slot, &refusal);
+        rc = start_error(s, result, refusal);
+    }
+    if (rc == 0) {
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 1);
+        sb_cbor_put_uint(out, "starts", s->slots[slot].starts);
+    }
+    return rc;
+}
+
 static const struct sb_smp_command commands[] = {
     {0, status_read, NULL}, {1, NULL, start_write}, {2, NULL, stop_write},
     {3, logs_read, NULL},   {4, stats_read, NULL},  {5, NULL, seed_write},
-    {6, trust_read, trust_write}, {7, NULL, trace_write},
+    {6, trust_read, trust_write}, {7, NULL, trace_write}, {8, NULL, rollback_write},
 };
 
 const struct sb_smp_group_table sb_wasel_group = {

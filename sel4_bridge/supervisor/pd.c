@@ -22,6 +22,7 @@ uintptr_t sb_uart_rx_vaddr;
 uintptr_t sb_uart_tx_vaddr;
 uintptr_t sb_rtc_vaddr;
 uintptr_t sb_system_vaddr;
+uintptr_t sb_record_vaddr;
 #define SB_X(slot)                      \
     uintptr_t sb_module##slot##_vaddr;  \
     uintptr_t sb_control##slot##_vaddr; \
@@ -79,6 +80,15 @@ static void wake_at(uint64_t ticks)
 static void wasi_notify(void)
 {
     microkit_notify(SB_CH_SUPERVISOR_WASI);
+}
+
+static enum sb_store_status store(enum sb_store_label label, const uint64_t arguments[SB_STORE_ARGUMENTS])
+{
+    for (unsigned i = 0; i < SB_STORE_ARGUMENTS; i++) {
+        microkit_mr_set((seL4_Uint8)i, arguments[i]);
+    }
+    microkit_ppcall(SB_CH_SUPERVISOR_STORE, microkit_msginfo_new(label, SB_STORE_ARGUMENTS));
+    return (enum sb_store_status)microkit_mr_get(0);
 }
 
 /* Bytes to the UART; the caller knows that there is room. */
@@ -171,6 +181,8 @@ void init(void)
         .engine_priority = engine_priority,
         .wake_at = wake_at,
         .wasi_notify = wasi_notify,
+        .store = store,
+        .store_record = (struct sb_store_record *)sb_record_vaddr,
         .anchors = {.root = sb_trust_root,
                     .root_size = sizeof sb_trust_root,
                     .development = SB_TRUST_DEVELOPMENT != 0,

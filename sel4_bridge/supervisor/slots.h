@@ -24,6 +24,7 @@
 #include "sb_control.h"
 #include "sb_launch.h"
 #include "sb_layout.h"
+#include "sb_store.h"
 #include "sha256.h"
 
 enum sb_slot_state {
@@ -43,6 +44,8 @@ struct sb_image {
     bool confirmed; /* stays after the next start */
     uint32_t offset;
     uint32_t size;
+    uint32_t place;    /* of its file on flash: sb_store.h */
+    uint32_t failures; /* runs in a row that trapped or were refused */
     uint8_t digest[SB_SHA256_SIZE];
     struct sb_credentials credentials; /* who vouches for it */
 };
@@ -54,6 +57,7 @@ struct sb_upload {
     uint32_t offset;
     uint32_t size;
     uint32_t received;
+    uint32_t place; /* as in sb_image */
     uint8_t digest[SB_SHA256_SIZE]; /* what the sender says */
     struct sb_sha256 hash;          /* over what was received */
 };
@@ -72,6 +76,9 @@ struct sb_slot {
     enum sb_refusal refusal;       /* of the last upload that was refused, SB_ACCEPTED after one that was not */
 
     struct sb_limits limits;       /* of the run: limits.h */
+    bool autostart; /* was started and not stopped: starts by itself at boot, with this request */
+    uint32_t request_size;
+    uint8_t request[SB_STORE_REQUEST_MAX];
 
     uint32_t generation; /* of the last start, also in control and launch */
     bool handling_fault; /* the engine was restarted to record a fault */

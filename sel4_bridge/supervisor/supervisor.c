@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "keep.h"
+
 #define NS_PER_S 1000000000u
 
 uint64_t sb_monotonic_ns(const struct sb_supervisor *s)
@@ -36,7 +38,8 @@ void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platf
     s->armed_ns = SB_NEVER;
     s->metered_ns = now;
     __atomic_store_n(&system->realtime_offset_ns, rtc_seconds * NS_PER_S - now, __ATOMIC_RELEASE);
-    s->ready_ms = now / 1000000u;
+    sb_keep_restore(s);
+    s->ready_ms = sb_monotonic_ns(s) / 1000000u;
 }
 
 void sb_supervisor_reset(struct sb_supervisor *s)
@@ -58,6 +61,7 @@ void sb_supervisor_reset(struct sb_supervisor *s)
     sb_limits_arm(s);
     s->upload_image = 0;
     s->reset_wanted = false;
+    sb_keep_restore(s);
     s->ready_ms = sb_monotonic_ns(s) / 1000000u;
 }
 

@@ -37,6 +37,9 @@ struct sb_platform {
     void (*engine_priority)(unsigned slot, uint32_t priority);
     void (*wake_at)(uint64_t ticks);       /* have sb_limits_tick called then; 0: never. The last call counts */
     void (*wasi_notify)(void);
+    /* One call of the store, its answer; NULL: there is none. */
+    enum sb_store_status (*store)(enum sb_store_label label, const uint64_t arguments[SB_STORE_ARGUMENTS]);
+    struct sb_store_record *store_record; /* shared with it */
 };
 
 struct sb_link_counters {
@@ -55,6 +58,8 @@ struct sb_supervisor {
     uint64_t ready_ms;        /* since the counter's zero */
     uint64_t armed_ns;        /* when sb_limits_tick will be called, SB_NEVER: it won't */
     uint64_t metered_ns;      /* when sb_meter looked last */
+    bool has_store;           /* modules survive a loss of power */
+    uint64_t store_errors;    /* calls that flash or file system failed */
     uint32_t upload_image;    /* slot of the last upload that began; later chunks need not name it */
     bool reset_wanted;        /* answer sent first, then sb_supervisor_reset */
     struct sb_link_counters link;
@@ -72,7 +77,7 @@ struct sb_slot_regions {
 void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platform, struct sb_system *system,
                         const struct sb_slot_regions regions[SB_SLOTS], uint64_t rtc_seconds);
 
-/* Warm reset: every engine stopped, every module and upload forgotten. Output history and counters stay. */
+/* Warm reset: every engine stopped, all forgotten that is not on flash, then as at boot. Output and counters stay. */
 void sb_supervisor_reset(struct sb_supervisor *s);
 
 uint64_t sb_monotonic_ns(const struct sb_supervisor *s);
@@ -110,8 +115,13 @@ struct sb_launch_request {
     uint64_t budget_percent; /* of the CPU, 0: what class and manifest give */
     uint64_t timeout_ms;     /* wall clock, 0: none */
     bool restart_on_failure;
+    const uint8_t *body; /* all of it as it came, NULL: made up here */
+    size_t body_size;
 };
 /* SB_LAUNCH_REFUSED: *refusal says why. */
+/* Parse the body of a start request; both point into it. */
+bool sb_launch_read(struct sb_cbor_reader *body, struct sb_launch_request *request, uint64_t *slot);
+
 enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned slot, const struct sb_launch_request *request,
                                     enum sb_refusal *refusal);
 void sb_slot_stop(struct sb_supervisor *s, unsigned slot);

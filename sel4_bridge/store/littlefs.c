@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* littlefs itself, fetched by littlefs.py; its folder is a system folder to the compiler, which keeps its warnings. */
+#include "lfs_port.h"
+
+#include <lfs_util.c>
+
+#include <lfs.c>

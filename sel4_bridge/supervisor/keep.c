@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See keep.h. */
+#include "keep.h"
+
+#include <string.h>
+
+_Static_assert(SB_STORE_DIGEST_SIZE == SB_SHA256_SIZE, "one digest");
+_Static_assert(SB_STORE_REQUEST_MAX == SB_FRAME_MESSAGE_MAX, "every start request can be kept");
+
+static bool call(struct sb_supervisor *s, enum sb_store_label label, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    const uint64_t arguments[SB_STORE_ARGUMENTS] = {a, b, c, d};
+    enum sb_store_status status = s->platform.store(label, arguments);
+    s->store_errors += status == SB_STORE_FULL || status == SB_STORE_BROKEN;
+    return status == SB_STORE_OK;
+}
+
+/* Neither the active module's place nor, if it can be helped, a candidate's: that stays until the new one is whole. */
+static uint32_t free_place(const struct sb_slot *slot)
+{
+    const struct sb_image *used = slot->active.present ? &slot->active : &slot->candidate;
+    return used->present ? 1u - used->place : 0;
+}
+
+bool sb_keep_begin(struct sb_supervisor *s, unsigned number)
+{
+    struct sb_slot *slot = &s->slots[number];
+    slot->upload.place = free_place(slot);
+    return !s->has_store || call(s, SB_STORE_BEGIN, number, slot->upload.place, 0, 0);
+}
+
+bool sb_keep_append(struct sb_supervisor *s, unsigned number, uint32_t offset, uint32_t size)
+{
+    return !s->has_store || call(s, SB_STORE_APPEND, number, offset, size, 0);
+}
+
+bool sb_keep_commit(struct sb_supervisor *s, unsigned number)
+{
+    return !s->has_store || call(s, SB_STORE_COMMIT, number, 0, 0, 0);
+}
+
+static struct sb_store_image image_out(const struct sb_image *image)
+{
+    struct sb_store_image out = {.place = SB_STORE_NO_PLACE};
+    if (image->present) {
+        out.place = image->place;
+        out.size = image->size;
+        out.flags = (image->pending ? SB_STORE_PENDING : 0u) | (image->permanent ? SB_STORE_PERMANENT : 0u) |
+                    (image->confirmed ? SB_STORE_CONFIRMED : 0u);
+        out.failures = image->failures;
+        memcpy(out.digest, image->digest, sizeof out.digest);
+    }
+    return out;
+}
+
+void sb_keep_save(struct sb_supervisor *s, unsigned number)
+{
+    const struct sb_slot *slot = &s->slots[number];
+    if (!s->has_store) {
+        return;
+    }
+    struct sb_store_record *record = s->platform.store_record;
+    memset(record, 0, SB_STORE_RECORD_HEAD);
+    record->version = SB_STORE_RECORD_VERSION;
+    record->active = image_out(&slot->active);
+    record->candidate = image_out(&slot->candidate);
+    record->sequence = slot->admission.sequence;
+    memcpy(record->sequence_digest, slot->admission.digest, sizeof record->sequence_digest);
+    record->autostart = slot->autostart;
+    record->request_size = slot->request_size;
+    memcpy(record->request, slot->request, slot->request_size);
+    (void)call(s, SB_STORE_SAVE, number, 0, 0, 0);
+}
+
+void sb_keep_request(struct sb_slot *slot, const struct sb_launch_request *request)
+{
+    slot->autostart = true;
+    if (request->body != NULL && request->body != slot->request && request->body_size <= sizeof slot->request) {
+        slot->request_size = (uint32_t)request->body_size;
+        memcpy(slot->request, request->body, request->body_size);
+    }
+}
+
+/* Read a module into the slot's region and look at it as at an upload. */
+static bool image_in(struct sb_supervisor *s, unsigned number, const struct sb_store_image *in, struct sb_image *out)
+{
+    struct sb_slot *slot = &s->slots[number];
+    struct sb_image image = {
+        .present = true,
+        .pending = (in->flags & SB_STORE_PENDING) != 0,
+        .permanent = (in->flags & SB_STORE_PERMANENT) != 0,
+        .confirmed = (in->flags & SB_STORE_CONFIRMED) != 0,
+        .failures = in->failures,
+        .place = in->place,
+        .size = in->size,
+    };
+    if (in->place >= SB_STORE_PLACES || in->size == 0 || !sb_slot_place(slot, in->size, &image.offset) ||
+        !call(s, SB_STORE_LOAD, number, in->place, image.offset, in->size)) {
+        return false;
+    }
+    struct sb_sha256 hash;
+    sb_sha256_init(&hash);
+    sb_sha256_update(&hash, slot->module + image.offset, image.size);
+    sb_sha256_final(&hash, image.digest);
+    if (memcmp(image.digest, in->digest, sizeof image.digest) != 0) {
+        return false; /* power went between this module's file and its record */
+    }
+    if (sb_admit(&s->trust, &slot->admission, slot->module + image.offset, image.size, image.digest,
+                 &image.credentials) != SB_ACCEPTED) {
+        return false;
+    }
+    *out = image;
+    return true;
+}
+
+static void restore_slot(struct sb_supervisor *s, unsigned number)
+{
+    static struct sb_store_record record; /* a copy: a save on the way overwrites the shared page */
+    struct sb_slot *slot = &s->slots[number];
+    if (!call(s, SB_STORE_RECALL, number, 0, 0, 0)) {
+        return;
+    }
+    record = *s->platform.store_record;
+    slot->admission.sequence = record.sequence;
+    memcpy(slot->admission.digest, record.sequence_digest, sizeof record.sequence_digest);
+    slot->autostart = record.autostart != 0;
+    slot->request_size = record.request_size <= sizeof slot->request ? record.request_size : 0;
+    memcpy(slot->request, record.request, slot->request_size);
+    (void)image_in(s, number, &record.active, &slot->active);
+    (void)image_in(s, number, &record.candidate, &slot->candidate);
+    slot->state = slot->active.present ? SB_SLOT_STOPPED : SB_SLOT_EMPTY;
+}
+
+static enum sb_launch_result start_as_before(struct sb_supervisor *s, unsigned number, enum sb_refusal *refusal)
+{
+    const struct sb_slot *slot = &s->slots[number];
+    struct sb_cbor_reader body = {.p = slot->request, .end = slot->request + slot->request_size};
+    struct sb_launch_request request = {0};
+    uint64_t ignored;
+    if (slot->request_size > 0 && !sb_launch_read(&body, &request, &ignored)) {
+        return SB_LAUNCH_BAD_TEXT;
+    }
+    *refusal = SB_ACCEPTED;
+    return sb_slot_start(s, number, &request, refusal);
+}
+
+void sb_keep_restore(struct sb_supervisor *s)
+{
+    s->has_store = false;
+    if (s->platform.store == NULL || !call(s, SB_STORE_INFO, 0, 0, 0, 0)) {
+        return;
+    }
+    s->has_store = true;
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        restore_slot(s, i);
+    }
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        enum sb_refusal refusal;
+        if (s->slots[i].autostart) {
+            (void)start_as_before(s, i, &refusal); /* one that is refused now stays stopped, its state says so */
+        }
+    }
+}
+
+enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned number, enum sb_refusal *refusal)
+{
+    struct sb_slot *slot = &s->slots[number];
+    *refusal = SB_ACCEPTED;
+    if (!slot->active.present || !slot->candidate.present || !slot->candidate.confirmed) {
+        return SB_LAUNCH_EMPTY;
+    }
+    const struct sb_image active = slot->active;
+    const struct sb_image candidate = slot->candidate;
+    slot->active.confirmed = false;
+    slot->candidate.pending = true;
+    slot->candidate.permanent = true;
+    slot->candidate.failures = 0;
+    enum sb_launch_result result = start_as_before(s, number, refusal);
+    if (result != SB_LAUNCH_OK) {
+        slot->active = active;
+        slot->candidate = candidate;
+    }
+    return result;
+}
+
+void sb_keep_run_ended(struct sb_supervisor *s, unsigned number, bool failed)
+{
+    struct sb_image *active = &s->slots[number].active;
+    enum sb_refusal refusal;
+    if (!failed) {
+        if (active->failures > 0) {
+            active->failures = 0;
+            sb_keep_save(s, number);
+        }
+        return;
+    }
+    active->failures++;
+    if (active->failures >= SB_KEEP_MAX_FAILURES && sb_keep_rollback(s, number, &refusal) == SB_LAUNCH_OK) {
+        return;
+    }
+    sb_keep_save(s, number);
+}
