@@ -166,7 +166,8 @@ enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned number,
 {
     struct sb_slot *slot = &s->slots[number];
     *refusal = SB_ACCEPTED;
-    if (!slot->active.present || !slot->candidate.present || !slot->candidate.confirmed) {
+    if (!slot->active.present || !slot->candidate.present || !slot->candidate.confirmed ||
+        memcmp(slot->active.digest, slot->candidate.digest, sizeof slot->active.digest) == 0) {
         return SB_LAUNCH_EMPTY;
     }
     const struct sb_image active = slot->active;
