@@ -32,8 +32,8 @@ from agent.errors import WaselError
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import DEVICE, ROOT, Target, ToolError, compile_objects, run_tool
 from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
-from sel4_bridge.littlefs import LittlefsError, fetch_littlefs
 from sel4_bridge.libmicrokit import PD_FLAGS, SDK_BOARD, include_flags, link_pd, sdk_board_folder
+from sel4_bridge.littlefs import LittlefsError, fetch_littlefs
 from sel4_bridge.system import device_system, write_layout_header, write_system_file
 from sel4_bridge.trust import Anchors, anchors_header, development, limits_header, release
 
