@@ -158,8 +158,9 @@ static int32_t finish(struct sb_supervisor *s, struct sb_slot *slot, struct sb_c
         return IMAGE_INVALID_HASH;
     }
     struct sb_credentials credentials;
+    const struct sb_admission admission = sb_slot_admission(slot);
     slot->refusal =
-        sb_admit(&s->trust, &slot->admission, slot->module + upload->offset, upload->size, digest, &credentials);
+        sb_admit(&s->trust, &admission, slot->module + upload->offset, upload->size, digest, &credentials);
     if (slot->refusal != SB_ACCEPTED) {
         s->reason = sb_refusal_text(slot->refusal);
         return -SB_SMP_ACCESS_DENIED;
@@ -167,6 +168,7 @@ static int32_t finish(struct sb_supervisor *s, struct sb_slot *slot, struct sb_c
     if (!sb_keep_commit(s, (unsigned)(slot - s->slots))) {
         return IMAGE_FLASH_WRITE_FAILED;
     }
+    slot->admission = admission; /* the former candidate goes, and with it the way back */
     slot->candidate = (struct sb_image){
         .present = true, .offset = upload->offset, .size = upload->size, .place = upload->place,
         .credentials = credentials};
@@ -289,6 +291,7 @@ static int32_t erase_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         if (slot->state == SB_SLOT_RUNNING) {
             return -SB_SMP_BUSY;
         }
+        sb_slot_note_confirmed(slot);
         slot->active = (struct sb_image){0};
         slot->state = SB_SLOT_EMPTY;
         slot->autostart = false;

@@ -69,7 +69,8 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     uint64_t keys = 9;
     keys += slot->active.present ? 2 + credential_keys(&slot->active) : 0;
     keys += slot->refusal != SB_ACCEPTED ? 1 : 0;
-    keys += slot->admission.sequence != 0 ? 1 : 0;
+    const uint64_t sequence = sb_slot_admission(slot).sequence;
+    keys += sequence != 0 ? 1 : 0;
     keys += slot->candidate.present ? 1 : 0;
     keys += slot->state == SB_SLOT_EXITED ? 1 : 0;
     keys += slot->state == SB_SLOT_TRAPPED ? 2 : 0;
@@ -87,8 +88,8 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     if (slot->refusal != SB_ACCEPTED) {
         sb_cbor_put_text(out, "refusal", sb_refusal_text(slot->refusal));
     }
-    if (slot->admission.sequence != 0) {
-        sb_cbor_put_uint(out, "confirmed_sequence", slot->admission.sequence);
+    if (sequence != 0) {
+        sb_cbor_put_uint(out, "confirmed_sequence", sequence);
     }
     if (slot->candidate.present) {
         sb_cbor_write_text(out, "candidate");

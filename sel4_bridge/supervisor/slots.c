@@ -43,14 +43,21 @@ bool sb_slot_would_switch(const struct sb_slot *slot)
     return slot->candidate.present && (slot->candidate.pending || !slot->active.present || reverts(slot));
 }
 
-void sb_slot_note_confirmed(struct sb_slot *slot)
+struct sb_admission sb_slot_admission(const struct sb_slot *slot)
 {
     const struct sb_image *active = &slot->active;
     uint64_t sequence = active->credentials.manifest.sequence;
-    if (active->present && active->confirmed && active->credentials.is_signed && sequence >= slot->admission.sequence) {
-        slot->admission.sequence = sequence;
-        memcpy(slot->admission.digest, active->digest, sizeof active->digest);
+    struct sb_admission admission = slot->admission;
+    if (active->present && active->confirmed && active->credentials.is_signed && sequence >= admission.sequence) {
+        admission.sequence = sequence;
+        memcpy(admission.digest, active->digest, sizeof active->digest);
     }
+    return admission;
+}
+
+void sb_slot_note_confirmed(struct sb_slot *slot)
+{
+    slot->admission = sb_slot_admission(slot);
 }
 
 void sb_slot_switch(struct sb_slot *slot)
@@ -70,5 +77,4 @@ void sb_slot_switch(struct sb_slot *slot)
     if (revert) {
         slot->candidate.confirmed = false;
     }
-    sb_slot_note_confirmed(slot);
 }

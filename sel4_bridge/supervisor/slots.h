@@ -116,7 +116,13 @@ bool sb_slot_place(const struct sb_slot *slot, uint32_t size, uint32_t *offset);
 /* The next start's module: switch to a pending candidate, or back from one that was never confirmed. */
 void sb_slot_switch(struct sb_slot *slot);
 
-/* The active module, if it is signed and confirmed, sets the sequence below which the slot does not go any more. */
+/*
+ * What an upload has to meet: the active module, if it is signed and confirmed, sets the sequence below which nothing new
+ * gets in. The slot's own former module, which lies beside it, may still be gone back to until sb_slot_note_confirmed.
+ */
+struct sb_admission sb_slot_admission(const struct sb_slot *slot);
+
+/* The way back ends: the active module was confirmed by name, its former one is replaced, or it is forgotten. */
 void sb_slot_note_confirmed(struct sb_slot *slot);
 
 /* Whether sb_slot_switch would change the active module. */

@@ -48,6 +48,7 @@ void sb_supervisor_reset(struct sb_supervisor *s)
         struct sb_slot *slot = &s->slots[i];
         sb_slot_stop(s, i);
         sb_restart_cancel(slot);
+        sb_slot_note_confirmed(slot);
         slot->active = (struct sb_image){0};
         slot->candidate = (struct sb_image){0};
         slot->upload = (struct sb_upload){0};

@@ -155,7 +155,7 @@ def test_sequence_numbers_never_go_back(world: World, release_device: Device) ->
     release_device.request(WRITE, 64, 1, {"slot": 0})
     release_device.engine_says(STATE_EXITED)
     release_device.upload(world.sign(sequence=9))
-    assert release_device.slot()["confirmed_sequence"] == 5  # it has not started
+    assert release_device.slot()["confirmed_sequence"] == 5  # 9 has not started
     release_device.request(WRITE, 64, 1, {"slot": 0})
     assert release_device.slot()["confirmed_sequence"] == 9
     release_device.command("z")  # a warm reset forgets modules, not what was confirmed
@@ -167,6 +167,37 @@ def test_sequence_numbers_never_go_back(world: World, release_device: Device) ->
     assert release_device.slot()["sequence"] == 5
     assert release_device.slot()["confirmed_sequence"] == 9
     assert release_device.slot(1).get("confirmed_sequence") is None
+
+
+def test_a_slot_goes_back_to_its_own_former_module_but_takes_no_old_one(world: World, release_device: Device) -> None:
+    """What lies beside the active module may run again until that was confirmed by name."""
+    former, newer = world.sign(sequence=5), world.sign(sequence=9)
+    before = release_device.upload(former)
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    after = release_device.upload(newer)
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    assert release_device.slot()["digest"] == after
+    release_device.request(WRITE, 1, 0, {"hash": before, "confirm": True})
+    assert release_device.request(WRITE, 64, 1, {"slot": 0}) == {"starts": 3}
+    assert release_device.slot()["digest"] == before
+    release_device.request(WRITE, 1, 0, {"hash": after, "confirm": True})
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    release_device.request(WRITE, 1, 0, {"hash": after, "confirm": True})  # confirms what runs, by name
+    release_device.request(WRITE, 1, 0, {"hash": before, "confirm": True})
+    answer = release_device.request(WRITE, 64, 1, {"slot": 0})
+    assert answer["rsn"].startswith("refusal 21:")
+    assert release_device.slot()["digest"] == after
+
+
+def test_erasing_does_not_forget_the_sequence_number(world: World, release_device: Device) -> None:
+    release_device.upload(world.sign(sequence=9))
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    release_device.engine_says(STATE_EXITED)
+    assert release_device.request(WRITE, 1, 5, {"slot": 0}) == {}
+    assert release_device.slot()["state"] == "empty"
+    old = world.sign(sequence=5)
+    answer = release_device.request(WRITE, 1, 1, {"image": 0, "off": 0, "len": len(old), "data": old})
+    assert answer["rsn"].startswith("refusal 21:")
 
 
 def test_sequence_is_checked_again_at_the_start(world: World, release_device: Device) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A release image and a development image under QEMU: what they run, what they refuse. One boot each and kernel."""
+"""A release image and a development image under QEMU: what they run, what they refuse, what power takes away."""
 
 from __future__ import annotations
 
@@ -104,6 +104,16 @@ async def _release(link: Link, world: World) -> None:
     await link.upload(0, world.sign(ENDLESS, key=world.stranger, sequence=9))
 
 
+async def _after_power(link: Link, world: World) -> None:
+    """The module is back, its sequence number too; the newer root document and what only it vouches for are not."""
+    slot = await link.slot(0)
+    assert (slot.state, slot.signed, slot.sequence) == ("running", True, CONFIRMED)
+    assert slot.confirmed_sequence == CONFIRMED
+    assert await link.candidate(0) is None
+    await refused(link, 0, world.sign(ENDLESS, sequence=CONFIRMED - 1), ("OLDER",))
+    await refused(link, 0, world.sign(ENDLESS, key=world.stranger, sequence=9), ("UNKNOWN_KEY",))
+
+
 async def _development(link: Link, world: World) -> None:
     status = await link.status()
     assert status.image == "development"
@@ -120,9 +130,11 @@ async def test_image(kernel: str, kind: str, world: World, tmp_path: Path) -> No
     image = image_of(kernel)
     if kind == "release":
         image = await asyncio.to_thread(release_image, kernel, world, tmp_path)
-    device = await start_device("signing", kernel=kernel, image=image, root=tmp_path, outlives_us=False)
-    try:
-        async with Link(device.record.port, name="device") as link:
-            await (_release if kind == "release" else _development)(link, world)
-    finally:
-        await device.power_cut()
+    stories = (_release, _after_power) if kind == "release" else (_development,)
+    for story in stories:
+        device = await start_device("signing", kernel=kernel, image=image, root=tmp_path, outlives_us=False)
+        try:
+            async with Link(device.record.port, name="device") as link:
+                await story(link, world)
+        finally:
+            await device.power_cut()
