@@ -23,13 +23,13 @@ __all__ = [
     "FLASH_SIZE",
     "MODULE_SIZE",
     "SLOTS",
+    "SLOT_CLASSES",
     "Channel",
     "DescriptionError",
     "End",
     "Irq",
     "Map",
     "ProtectionDomain",
-    "SLOT_CLASSES",
     "Region",
     "SlotClass",
     "System",
@@ -207,6 +207,7 @@ class System:
             raise DescriptionError("two different regions have the same name")
         for domain in domains.values():
             _check_domain(domain)
+        _check_code(domains)
         used = {(name, irq.channel) for name, domain in domains.items() for irq in domain.irqs}
         for channel in self.channels:
             for end, other in ((channel.first, channel.second), (channel.second, channel.first)):
@@ -219,6 +220,20 @@ class System:
                 used.add((end.domain, end.channel))
                 if end.calls and domains[end.domain].priority >= domains[other.domain].priority:
                     raise DescriptionError(f"{end.domain} may not call {other.domain}: the callee must stand higher")
+
+
+def _check_code(domains: dict[str, ProtectionDomain]) -> None:
+    """Raise DescriptionError unless what is executable belongs to one engine and is written by its parent at most."""
+    mappings = [(domain.name, mapping) for domain in domains.values() for mapping in domain.maps]
+    parents = {child.name: parent.name for parent in domains.values() for _, child in parent.children}
+    for name, code in ((name, mapping) for name, mapping in mappings if "x" in mapping.perms):
+        if name not in parents:
+            raise DescriptionError(f"{name}: {code.region.name} is executable, and {name} is nobody's child")
+        for other, mapping in mappings:
+            if mapping.region != code.region or mapping is code:
+                continue
+            if other != parents[name] or "x" in mapping.perms:
+                raise DescriptionError(f"{code.region.name} is executable in {name} and mapped in {other} as well")
 
 
 def _check_domain(domain: ProtectionDomain) -> None:
@@ -422,7 +437,7 @@ def _channel_lines(system: System) -> list[str]:
 
 
 def _engine_lines(system: System) -> list[str]:
-    """What an engine that is restarted must not take from its own memory, which a former run may have spoilt.
+    """Return what an engine that is restarted must not take from its own memory, which a former run may have spoilt.
 
     Raises:
         DescriptionError: two engines differ in it; they share one ELF file.

@@ -172,7 +172,12 @@ def ps(device: DeviceName = None, port: PortUrl = None, json: Json = False) -> N
             f"{link.name}: wasel {printable(status.device_version)} on {kernel_title(status.kernel)}, "
             f"{printable(status.board)}, ready after {status.boot_ms} ms, randomness {printable(status.random)}"
         )
-        print(table(("SLOT", "STATE", "DIGEST", "SIZE", "STARTS", "MEMORY", "CLASS", "CPU", "DETAIL"), [*map(_row, status.slots)]))
+        print(
+            table(
+                ("SLOT", "STATE", "DIGEST", "SIZE", "STARTS", "MEMORY", "CLASS", "CPU", "DETAIL"),
+                [*map(_row, status.slots)],
+            )
+        )
 
     asyncio.run(work())
 

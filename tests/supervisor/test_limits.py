@@ -49,7 +49,11 @@ def stats(device: Device, slot: int = 0) -> dict[str, int]:
 def test_status_names_every_slots_class(device: Device) -> None:
     for number, expected in enumerate(SLOT_CLASSES):
         slot = device.slot(number)
-        assert (slot["class"], slot["budget"], slot["period_us"]) == (expected.name, expected.percent, expected.period_us)
+        assert (slot["class"], slot["budget"], slot["period_us"]) == (
+            expected.name,
+            expected.percent,
+            expected.period_us,
+        )
 
 
 @pytest.mark.parametrize(

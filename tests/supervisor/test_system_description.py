@@ -108,3 +108,26 @@ def test_checks_find_contradictions() -> None:
     for reason, system in cases.items():
         with pytest.raises(DescriptionError, match=reason):
             system.check()
+
+
+def test_code_belongs_to_one_engine_and_its_parent() -> None:
+    """Native code's regions: the supervisor writes, one engine executes."""
+    code = Region("code", 4096)
+    runs = ProtectionDomain("engine", "e.elf", 10, maps=(Map(code, 0x10000, "rx", "x"),))
+    writes = Map(code, 0x20000, "rw", "y")
+    parent = ProtectionDomain("parent", "p.elf", 20, maps=(writes,), children=((0, runs),))
+    _with(parent).check()
+    other = ProtectionDomain("other", "o.elf", 30, maps=(writes,))
+    cases = {
+        "mapped in other as well": System((parent, other), ()),
+        "nobody's child": _with(replace(runs, name="alone")),
+        "parent is nobody's child": _with(
+            replace(parent, maps=(Map(code, 0x20000, "rx", "y"),), children=((0, runs),))
+        ),
+        "mapped in engine as well": _with(
+            replace(parent, maps=(), children=((0, replace(runs, maps=(*runs.maps, replace(writes, vaddr=0x30000)))),))
+        ),
+    }
+    for reason, system in cases.items():
+        with pytest.raises(DescriptionError, match=reason):
+            system.check()
