@@ -21,7 +21,8 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define ENTRY_NS 500u         /* virtual time that a kernel entry of an engine takes */
 #define TICK_NS 1000000u      /* Microkit's default time slice */
-#define WATCHDOG_NS 20000000u /* of processor time */
+#define WATCHDOG_NS 5000000u  /* of processor time */
+#define STUCK_NS 50000000u    /* virtual time that passes with it while somebody waits */
 
 static timer_t timer;
 static bool ticking;
@@ -147,7 +148,7 @@ static void take_tick(bool stuck)
     sim.tick = 0;
     if (sim.options.virtual_time) {
         if (stuck) { /* computing takes no virtual time, unless somebody waits for time to pass */
-            uint64_t passed_ns = sim_clock_wait_ns() == UINT64_MAX ? 0 : WATCHDOG_NS;
+            uint64_t passed_ns = sim_clock_wait_ns() == UINT64_MAX ? 0 : STUCK_NS;
             sim_record_event(SIM_EVENT_ROTATE, passed_ns, NULL, 0);
             sim_rotate(passed_ns);
         }

@@ -25,8 +25,7 @@ def test_a_domain_without_a_flaw_ends_well() -> None:
 def test_the_sanitizer_sees_what_permissions_do_not() -> None:
     done = run_probe(build_probe("bad_probe.c", TABLE, "r", "sb_table_vaddr", flags="2", sanitize=True))
     assert done.returncode not in {0, 70}
-    assert "init" in done.stderr
-    assert "runtime error: index 4 out of bounds" in done.stderr or "AddressSanitizer" in done.stderr
+    assert "index 4 out of bounds" in done.stderr or "AddressSanitizer" in done.stderr
 
 
 def test_the_table_has_every_domain_region_and_channel() -> None:

@@ -2,6 +2,7 @@
 """The whole device in the simulator: starts, stops, traps, limits, resets, other tools, many at once."""
 
 import asyncio
+import random
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from agent.link.device import Device as Link
 from agent.link.transport import FramedTransport
 from agent.run_request import RunRequest
 from qemu import sim
+from qemu.faulty_line import Faults
 from qemu.sim import SimOptions, running_simulator
 from qemu.subject import Subject
 from tests.system.conftest import install, run_module, wait_for_output
@@ -90,12 +92,17 @@ def test_reset_and_power_cut_forget_modules(wasel_sim: Subject, program: Path) -
     assert wasel_sim.status().starts == 0
 
 
-def test_a_spoiled_line_is_noticed(wasel_sim: Subject, program: Path) -> None:
-    wasel_sim.faults.corrupt = 0.0005
-    wasel_sim.flash(program)
-    wasel_sim.faults.corrupt = 0.0
-    wasel_sim.start(args=("program", "c"))
-    wasel_sim.expect(r"^\d+\.\d{9}$")
+def test_faults_are_what_they_are_called() -> None:
+    data = bytes(range(256)) * 40
+    assert Faults().apply(data, random.Random(1)) == data
+    assert Faults(cut=True).apply(data, random.Random(1)) == b""
+    dropped = Faults(drop=0.1).apply(data, random.Random(1))
+    assert 0.8 < len(dropped) / len(data) < 0.95
+    doubled = Faults(duplicate=0.1).apply(data, random.Random(1))
+    assert 1.05 < len(doubled) / len(data) < 1.2
+    flipped = Faults(corrupt=0.1).apply(data, random.Random(1))
+    assert flipped != data
+    assert {(a ^ b).bit_count() for a, b in zip(data, flipped, strict=True)} == {0, 1}
 
 
 async def test_many_at_once_in_little_memory(program: Path) -> None:

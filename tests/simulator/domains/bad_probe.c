@@ -9,6 +9,7 @@ static volatile uint32_t numbers[4];
 
 void init(void)
 {
+    numbers[0] = 0;
 #if BAD == 1
     *(volatile uint32_t *)sb_table_vaddr = 1; /* mapped read-only */
 #elif BAD == 2
