@@ -50,7 +50,7 @@ class Shape:
 
 READ = {
     "i": {"S": "S32({%d})", "A": "(uint32_t)acc", "K": "U32({%d})"},
-    "I": {"S": "S64({%d})", "A": "acc", "K": "(uint64_t)(int64_t)I32({%d})"},
+    "I": {"S": "S64({%d})", "A": "acc", "K": "(uint64_t)(int64_t)I32({%d})", "Q": "U64({%d})"},
     "f": {"S": "SF32({%d})", "A": "FA32", "K": "KF32({%d})"},
     "F": {"S": "SF64({%d})", "A": "FA64", "K": "KF64({%d})"},
     "v": {"S": "SV({%d})", "A": "fa"},
@@ -73,6 +73,7 @@ SAVE = {
 }
 
 BINARY_SOURCES = ("SS", "SK", "AS", "AK", "SA")
+WIDE_SOURCES = (*BINARY_SOURCES, "SQ", "AQ")  # Q: a 64-bit constant; K: a sign-extended one of 32 bits
 UNARY_SOURCES = ("S", "A")
 LOAD_SOURCES = ("S", "A", "K")
 STORE_SOURCES = ("SS", "SA", "SK", "AS", "AK", "KS", "KA")  # address, value
@@ -87,7 +88,7 @@ def _sources(kinds: str, types: str) -> tuple[str, list[str]]:
         text = READ[kind][source]
         if "%d" in text:
             text %= len(operands)
-            operands += "s" if source == "S" else CONSTANT[kind]
+            operands += {"S": "s", "Q": "q"}.get(source, CONSTANT.get(kind, ""))
         reads.append(text)
     return operands, reads
 
@@ -278,8 +279,10 @@ def _integers(rows: list[Operation], shapes: list[Shape]) -> None:
 
         for name, value, commutative in INT_BINARY:
             op = f"I{bits}_{name}"
-            shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower(), commutative))
-            rows += _computing(op, BINARY_SOURCES, kind * 2, result, "", fill(value))
+            wide = kind == "I" and commutative
+            shapes.append(Shape(op, "BINARY_WIDE" if wide else "BINARY", f"{op}_ss_a".lower(), commutative))
+            sources = WIDE_SOURCES if wide else BINARY_SOURCES
+            rows += _computing(op, sources, kind * 2, result, "", fill(value))
         for name, check, value in INT_DIVISION:
             op = f"I{bits}_{name}"
             shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower()))

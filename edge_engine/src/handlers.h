@@ -11,7 +11,7 @@
 /* Forms are numbered sources * 2 + (result in a slot); stores have no result: sources. See operations.py. */
 enum ee_shape_kind {
     EE_SHAPE_NONE,
-    EE_SHAPE_BINARY,
+    EE_SHAPE_BINARY, EE_SHAPE_BINARY_WIDE,
     EE_SHAPE_UNARY,
     EE_SHAPE_LOAD,
     EE_SHAPE_STORE,
@@ -27,7 +27,7 @@ enum ee_shape_kind {
     EE_SHAPE_VECTOR_STORE,
     EE_SHAPE_VECTOR_LANE,
 };
-enum { EE_BINARY_SS, EE_BINARY_SK, EE_BINARY_AS, EE_BINARY_AK, EE_BINARY_SA };
+enum { EE_BINARY_SS, EE_BINARY_SK, EE_BINARY_AS, EE_BINARY_AK, EE_BINARY_SA, EE_BINARY_SQ, EE_BINARY_AQ };
 enum { EE_STORE_SS, EE_STORE_SA, EE_STORE_SK, EE_STORE_AS, EE_STORE_AK, EE_STORE_KS, EE_STORE_KA, EE_STORE_AA };
 
 struct ee_shape {

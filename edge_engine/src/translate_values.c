@@ -65,8 +65,11 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
         b = swap;
     }
     ee_spill(t, ee_class(result));
-    if (b.place == EE_AT_CONST && !fits_operand(&b))
+    bool wide = b.place == EE_AT_CONST && !fits_operand(&b);
+    if (wide && shape->kind != EE_SHAPE_BINARY_WIDE) {
         ee_in_slot(t, &b);
+        wide = false;
+    }
     if (a.place == EE_AT_CONST) { /* through the accumulator, so b must not be there */
         if (b.place == EE_AT_ACC)
             ee_in_slot(t, &b);
@@ -76,12 +79,12 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
             add_operand(&form, EE_SLOT(b.slot));
         else
             add_operand(&form, b.value);
-        sources = b.place == EE_AT_SLOT ? EE_BINARY_AS : EE_BINARY_AK;
+        sources = b.place == EE_AT_SLOT ? EE_BINARY_AS : wide ? EE_BINARY_AQ : EE_BINARY_AK;
     } else if (b.place == EE_AT_CONST) {
         if (ee_in_acc(t, &a)) {
-            sources = EE_BINARY_AK;
+            sources = wide ? EE_BINARY_AQ : EE_BINARY_AK;
         } else {
-            sources = EE_BINARY_SK;
+            sources = wide ? EE_BINARY_SQ : EE_BINARY_SK;
             add_operand(&form, EE_SLOT(a.slot));
         }
         add_operand(&form, b.value);
@@ -305,6 +308,7 @@ bool ee_translate_value(struct ee_translator *t)
     const struct ee_op_info *info = &ee_op_info[i->op];
     switch (shape->kind) {
     case EE_SHAPE_BINARY:
+    case EE_SHAPE_BINARY_WIDE:
         binary(t, shape, result_type(info));
         return true;
     case EE_SHAPE_UNARY:
