@@ -58,7 +58,7 @@ def _declarations(output: Path) -> Path:
     source.write_text("".join(f'#include "{header}"\n' for header in HOST_HEADERS))
     kept: list[str] = []
     ours = False
-    for line in run_tool(["cc", "-E", f"-I{ENGINE_INCLUDE}", str(source)]).splitlines():
+    for line in run_tool(["cc", *HOST.arguments(), "-E", f"-I{ENGINE_INCLUDE}", str(source)]).splitlines():
         if marker := re.match(r'# \d+ "(.*)"', line):
             ours = Path(marker[1]).resolve().is_relative_to(ROOT / "edge_engine")
         elif ours and line.strip() and not line.startswith("#"):
