@@ -40,6 +40,23 @@ static struct sb_control *control(void)
     return (struct sb_control *)sb_control_vaddr;
 }
 
+/* What a run that goes on has used until now, for the supervisor's statistics. */
+static void publish_usage(void)
+{
+    struct sb_control *page = control();
+    struct ee_usage usage;
+    ee_instance_usage(run.instance, &usage);
+    page->memory_bytes = usage.memory_bytes;
+    page->bookkeeping_bytes = usage.bookkeeping_bytes;
+    page->calls = bridge.calls;
+}
+
+static enum ee_status start_instance(struct ee_instance *instance, struct ee_error *error)
+{
+    publish_usage();
+    return ee_start(instance, error);
+}
+
 /* The bridge's transport: one protected procedure call, repeated for as long as the answer is "not yet". */
 static void transport(void *context, struct sb_message *message)
 {
@@ -56,6 +73,7 @@ static void transport(void *context, struct sb_message *message)
         uint64_t words = microkit_msginfo_get_count(answer);
         uint64_t error = words > 0 ? microkit_mr_get(0) : SB_E_IO;
         if (error == SB_PENDING) {
+            publish_usage();
             sb_coroutine_suspend();
             continue;
         }
@@ -71,7 +89,7 @@ static void count(void *context, uint64_t calls)
 {
     (void)context;
     if (calls % CALLS_EVERY == 0) {
-        control()->calls = calls;
+        publish_usage();
     }
 }
 
@@ -116,7 +134,7 @@ static void start(const struct sb_control *page)
     run.metered = page->metered != 0;
     run.fuel = page->fuel;
     run.bridge = &bridge;
-    run.start = ee_start;
+    run.start = start_instance;
     run.call = ee_call;
     control()->state = SB_ENGINE_RUNNING;
     control()->done_generation = page->generation;

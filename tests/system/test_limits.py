@@ -152,6 +152,18 @@ async def test_the_watchdog_stops_and_failures_start_again(link: Link) -> None:
     assert (await link.slot(1)).restart_ms is None
 
 
+async def test_statistics_of_a_module_that_runs_on(link: Link) -> None:
+    await install(link, 0, ENDLESS)
+    await link.start(0)
+    async with asyncio.timeout(RUN_TIMEOUT_S):
+        while int((counters := await link.stats(0))["arena_peak"]) == 0:  # noqa: ASYNC110 - the device is asked
+            await asyncio.sleep(0.01)
+    assert counters["memory"] == 65536  # one page
+    assert counters["arena_peak"] == int(counters["memory"]) + int(counters["bookkeeping"])
+    assert 0 < int(counters["bookkeeping"]) < 2**20
+    assert int(counters["run_us"]) >= int(counters["active_us"]) >= int(counters["cpu_us"]) > 0
+
+
 async def test_status_shows_each_slots_class(link: Link) -> None:
     found = [(slot.slot_class, slot.budget, slot.period_us) for slot in (await link.status()).slots]
     assert found == [(each.name, each.percent, each.period_us) for each in SLOT_CLASSES]
