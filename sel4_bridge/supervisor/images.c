@@ -121,18 +121,21 @@ static int32_t state_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
     bool found = false;
     for (unsigned i = 0; i < SB_SLOTS; i++) { /* the same module may be in several slots */
         struct sb_slot *slot = &s->slots[i];
-        if (has_digest(&slot->candidate, &digest)) {
+        bool candidate = has_digest(&slot->candidate, &digest);
+        bool active = has_digest(&slot->active, &digest);
+        if (candidate) {
             slot->candidate.pending = true;
             slot->candidate.permanent = confirm;
             slot->candidate.failures = 0;
-            sb_keep_save(s, i);
-            found = true;
-        } else if (has_digest(&slot->active, &digest)) {
-            slot->active.confirmed |= confirm;
-            sb_slot_note_confirmed(slot);
-            sb_keep_save(s, i);
-            found = true;
         }
+        if (active && confirm) { /* also where the candidate is the same module once more */
+            slot->active.confirmed = true;
+            sb_slot_note_confirmed(slot);
+        }
+        if (candidate || (active && confirm)) {
+            sb_keep_save(s, i);
+        }
+        found |= candidate || active;
     }
     return found ? write_states(s, out) : IMAGE_HASH_NOT_FOUND;
 }
