@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fuzz the engine: ``python -m tests.fuzz [--seconds N] [--jobs N] [--target check|run|differential]...``
+
+Three targets, one after the other: `check` (decode and validate any bytes) and `run` (load, start and call any bytes)
+with libFuzzer under AddressSanitizer and UndefinedBehaviorSanitizer, then `differential` (generated modules beside
+wasmtime). Findings lie in build/fuzz/findings, and the exit code is 1; what libFuzzer learns stays in build/fuzz, and
+the next run goes on from it. ``--folder`` keeps all of it elsewhere.
+
+The engine is compiled by the compiler that compiles it for devices; libFuzzer and the sanitizers' run time come from
+Debian's clang: apt-get install clang libclang-rt-14-dev.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from edge_engine.build import SANITIZE_FLAGS
+from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES, HOST_GUARD_SOURCES, HOST_INSPECT_SOURCES
+from edge_engine.zig import HOST, ROOT, compile_objects
+from tests.fuzz.modules import generate
+
+__all__ = ["TARGETS", "build", "missing_tools", "write_seeds"]
+
+TARGETS = ("check", "run")
+HERE = Path(__file__).parent
+OPTIONS = "detect_leaks=0:allow_user_segv_handler=1:use_sigaltstack=0"
+COVERAGE = "-fsanitize-coverage=inline-8bit-counters,pc-table,trace-cmp"
+GENERATED_SEEDS = 300
+LONGEST = 8192  # bytes of input
+SLOWEST_S = 10  # an input that takes longer is a finding
+GRACE_S = 600
+
+
+def missing_tools() -> str | None:
+    """Why the targets can't be built here, or None."""
+    if shutil.which("clang") is None:
+        return "clang is not installed (Debian: apt-get install clang libclang-rt-14-dev)"
+    found = subprocess.run(
+        ["clang", "-print-file-name=libclang_rt.fuzzer-x86_64.a"], capture_output=True, text=True, check=True
+    )
+    if not Path(found.stdout.strip()).is_absolute():
+        return "libFuzzer is not installed (Debian: apt-get install libclang-rt-14-dev)"
+    return None
+
+
+def build(target: str, out: Path) -> Path:
+    """Build a target's program; ToolError or CalledProcessError carry the tools' words."""
+    flags = [flag for flag in ENGINE_FLAGS if flag not in {"-fno-sanitize=all", "-ffreestanding"}]
+    flags += [*SANITIZE_FLAGS, COVERAGE]
+    sources = [*ENGINE_SOURCES, *HOST_GUARD_SOURCES, *HOST_INSPECT_SOURCES, HERE / f"{target}.c"]
+    objects = compile_objects(sources, out / "objects", HOST, flags)
+    program = out / f"fuzz-{target}"
+    command = ["clang", "-fsanitize=fuzzer,address,undefined", *map(str, objects), "-o", str(program)]
+    subprocess.run(command, check=True, timeout=300)
+    return program
+
+
+def write_seeds(folder: Path) -> None:
+    """Put valid modules where a fuzzer begins: those of the tree, and generated ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in (HERE / "corpus").glob("*.wasm"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    for seed in range(GENERATED_SEEDS):
+        (folder / f"generated-{seed}.wasm").write_bytes(generate(seed))
+
+
+def _fuzz(target: str, out: Path, seconds: int, jobs: int) -> int:
+    """Run libFuzzer; executions, or -1 if there is a finding."""
+    program = build(target, out)
+    seeds, learned, findings = out / "seeds", out / f"learned-{target}", out / "findings"
+    write_seeds(seeds)
+    for folder in (learned, findings):
+        folder.mkdir(parents=True, exist_ok=True)
+    command = [str(program), f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-timeout={SLOWEST_S}"]
+    command += ["-print_final_stats=1", f"-artifact_prefix={findings}/{target}-", str(learned), str(seeds)]
+    environment = {**os.environ, "ASAN_OPTIONS": OPTIONS}
+    running = []
+    for job in range(jobs):
+        log = (out / f"{target}-{job}.log").open("w")
+        running.append((subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=out), log))
+    total = 0
+    failed = False
+    for job, (process, log) in enumerate(running):
+        failed |= process.wait(seconds + GRACE_S) != 0
+        log.close()
+        found = re.findall(r"stat::number_of_executed_units:\s*(\d+)", (out / f"{target}-{job}.log").read_text())
+        total += int(found[-1]) if found else 0
+    print(f"{target}: {total} executions in {seconds} s on {jobs} processes", flush=True)
+    if failed:
+        print(f"{target}: a finding: see {findings} and {out}/{target}-*.log", flush=True)
+    return -1 if failed else total
+
+
+def main() -> int:
+    """Entry point of ``python -m tests.fuzz``."""
+    parser = argparse.ArgumentParser(description="Fuzz the engine")
+    parser.add_argument("--seconds", type=int, default=600, help="per target")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes of libFuzzer")
+    parser.add_argument("--target", action="append", choices=[*TARGETS, "differential"], help="only these")
+    parser.add_argument("--first", type=int, default=0, help="first seed of the differential runs")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "fuzz", help="for everything it writes")
+    chosen = parser.parse_args()
+    wanted = chosen.target or [*TARGETS, "differential"]
+    out = chosen.folder.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    failed = False
+    problem = missing_tools()
+    for target in TARGETS:
+        if target not in wanted:
+            continue
+        if problem:
+            print(f"{target}: not run: {problem}", file=sys.stderr)
+            failed = True
+            continue
+        failed |= _fuzz(target, out, chosen.seconds, chosen.jobs) < 0
+    if "differential" in wanted:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "tests.fuzz.differential", "--seconds", str(chosen.seconds)),
+                *("--first", str(chosen.first)),
+            ],
+            check=False,
+            cwd=ROOT,
+        )
+        failed |= done.returncode != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
