@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines that turn against the device, in every way of hostile/attack.h: contained, restarted, nobody else affected."""
+"""Engines that attack the device, in every way of hostile/attack.h: contained, restarted, nobody else affected."""
 
 from __future__ import annotations
 
