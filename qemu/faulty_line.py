@@ -14,7 +14,7 @@ import contextlib
 import random
 from dataclasses import dataclass, field
 
-__all__ = ["FaultyLine", "Faults"]
+__all__ = ["Faults", "FaultyLine"]
 
 CHUNK_SIZE = 65536  # bytes
 

@@ -5,7 +5,7 @@
                 `@pytest.mark.wasel(time="virtual", seed=1, sanitize=True)` or --wasel-time, --wasel-seed
 `wasel_device`  a fresh device under QEMU, on the kernel of --wasel-kernel (standin); skipped where QEMU is missing
 
-Both give a `qemu.subject.Subject`. Nothing is imported before a test asks for one: the plugin costs other tests nothing.
+Both give a `qemu.subject.Subject`. Nothing is imported before a test asks for one: other tests pay nothing for it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def wasel_sim(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subjec
     for marker in reversed(list(request.node.iter_markers("wasel"))):
         unknown = set(marker.kwargs) - MARKER_FIELDS
         if unknown or marker.args:
-            raise pytest.UsageError(f"marker wasel takes {', '.join(sorted(MARKER_FIELDS))}, not {unknown or marker.args}")
+            raise pytest.UsageError(
+                f"marker wasel takes {', '.join(sorted(MARKER_FIELDS))}, not {unknown or marker.args}"
+            )
         chosen |= marker.kwargs
     subject = Subject(SimMachine(SimOptions(**chosen, flash=tmp_path / "flash")), seed=chosen["seed"] or 0)
     try:

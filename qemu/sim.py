@@ -5,8 +5,8 @@ Contract: a started simulator is ready (its supervisor has said `wasel: ready`),
 device under QEMU does, and lives no longer than its `async with` block. `run` is the runner `sim`; with `replay` it
 runs a recording again, prints what the module printed then, and ends as it ended then.
 
-The simulator is not seL4: domains share an address space and are kept apart by page permissions alone. docs/simulator.md
-says what that means for a test.
+The simulator is not seL4: domains share an address space and are kept apart by page permissions alone.
+docs/simulator.md says what that means for a test.
 
 Errors::
 
@@ -25,7 +25,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +153,9 @@ async def _wait_ready(console: socket.socket, process: subprocess.Popen[bytes], 
             while not lines or lines[-1] != READY_LINE:
                 line = await reader.readline()
                 if not line.endswith(b"\n"):
-                    raise BootError(f"the simulator ended during boot with {process.wait()}; its last words are on stderr")
+                    raise BootError(
+                        f"the simulator ended during boot with {process.wait()}; its last words are on stderr"
+                    )
                 lines.append(line.strip())
     except TimeoutError:
         raise BootError(f"the simulator was not ready after {timeout_s:g} s; it said {lines[-3:]}") from None
@@ -187,7 +188,9 @@ async def running_simulator(
         started = time.monotonic()
         command = [str(built.program), "--domains", str(built.domains), "--digest", built.digest]
         command += ["--uart", str(uart.fileno()), "--wait", *arguments]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(uart.fileno(),), start_new_session=True)
+        process = subprocess.Popen(  # noqa: ASYNC220 - returns at once; waited for elsewhere
+            command, stdin=subprocess.DEVNULL, pass_fds=(uart.fileno(),), start_new_session=True
+        )
     simulator = Simulator(port, process, 0)
     try:
         await _wait_ready(console, process, timeout_s)
@@ -267,7 +270,12 @@ async def _run(request: RunRequest) -> int:
 
 
 def _run_again(request: RunRequest, recording: Path) -> int:
-    given = {"--record": request.record, "--seed": request.seed, "--time": request.time, "--fuel": request.fuel}
+    given: dict[str, object] = {
+        "--record": request.record,
+        "--seed": request.seed,
+        "--time": request.time,
+        "--fuel": request.fuel,
+    }
     given |= {"--arg": request.args or None, "--env": request.env or None, "--dir": request.dirs or None}
     for name, value in given.items():
         if value is not None:
@@ -305,4 +313,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

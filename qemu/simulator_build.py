@@ -18,7 +18,6 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_engine.build import PRELOADS, SANITIZE_FLAGS, find_gcc_library
@@ -41,6 +40,7 @@ from sel4_bridge.system import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["SimulatorBuild", "build_simulator", "system_table"]
 
@@ -218,7 +218,8 @@ class _Builder:
         """Build every domain; their files by the names that the description has for them."""
         _write(
             self.out / "generated" / "sb_engine_entry.h",
-            "/* SPDX-License-Identifier: Apache-2.0 */\n/* Generated: where an engine is restarted. */\n#pragma once\n\n"
+            "/* SPDX-License-Identifier: Apache-2.0 */\n"
+            "/* Generated: where an engine is restarted. */\n#pragma once\n\n"
             f"#define SB_ENGINE_ENTRY {ENGINE_ENTRY:#x}u\n",
         )
         return {f"{name}.elf": self.domain(name) for name in self.sources}

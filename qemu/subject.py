@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from agent.errors import BudgetError
 from agent.follow import follow
 from agent.link.device import Device as Link
-from qemu.faulty_line import FaultyLine, Faults
+from qemu.faulty_line import Faults, FaultyLine
 from qemu.launcher import Device as QemuDevice
 from qemu.launcher import start_device
 from qemu.sim import SimOptions, Simulator, running_simulator
@@ -80,14 +80,17 @@ class SimMachine:
         self._stack = contextlib.AsyncExitStack()
 
     async def start(self) -> str:
+        """Boot it; returns the port."""
         self.simulator = await self._stack.enter_async_context(running_simulator(self.options))
         return self.simulator.port
 
     async def reset(self) -> None:
+        """Press its reset button."""
         if self.simulator is not None:
             await self.simulator.reset()
 
     async def power_cut(self) -> None:
+        """Kill it."""
         if self.simulator is not None:
             await self.simulator.power_cut()
             await self._stack.aclose()
@@ -103,14 +106,17 @@ class QemuMachine:
         self.device: QemuDevice | None = None
 
     async def start(self) -> str:
+        """Boot it; returns the port."""
         self.device = await start_device("subject", kernel=self.kernel, root=self.root)
         return self.device.record.port
 
     async def reset(self) -> None:
+        """Press its reset button."""
         if self.device is not None:
             await self.device.reset()
 
     async def power_cut(self) -> None:
+        """Kill it."""
         if self.device is not None:
             await self.device.power_cut()
             self.device = None

@@ -48,9 +48,7 @@ def run(
         float | None, typer.Option("--timeout", metavar="S", min=0.001, help="Seconds it may take.")
     ] = None,
     time: Annotated[str | None, typer.Option("--time", help="Simulator: real or virtual time.")] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Simulator: of randomness and scheduling.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Simulator: of randomness and scheduling.")] = None,
     record: Annotated[
         Path | None, typer.Option("--record", metavar="FILE", help="Simulator: record the run in FILE.")
     ] = None,

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+
 from qemu.subject import Subject
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that repeat: by seed in virtual time, and by recording in any."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_virtual_time_repeats_by_seed(program: Path, capfd: pytest.CaptureFixtur
     assert once(1) == first
     assert once(2) != first
     times = [float(line) for line in first[0].splitlines()[1:]]
-    assert [round(later - earlier, 3) for earlier, later in zip(times, times[1:], strict=False)] == [2.0, 2.0]
+    assert [round(later - earlier, 3) for earlier, later in pairwise(times)] == [2.0, 2.0]
 
 
 @pytest.mark.parametrize("time", ["real", "virtual"])

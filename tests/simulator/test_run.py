@@ -126,8 +126,9 @@ async def test_many_at_once_in_little_memory(program: Path) -> None:
     assert max(most) < MEMORY_MAX_KIB
 
 
+@pytest.mark.system  # the first time it builds everything again
 async def test_the_sanitizer_build_runs_modules(program: Path) -> None:
-    module = program.read_bytes()
+    module = await asyncio.to_thread(program.read_bytes)
     async with running_simulator(SimOptions(sanitize=True)) as simulator, Link(simulator.port) as link:
         for steps, state in (("c", "exited"), ("u", "trapped"), ("o", "trapped"), ("c", "exited")):
             assert (await run_module(link, 0, module, ("program", steps))).status.state == state
