@@ -63,6 +63,13 @@ def test_power_cut_at_every_operation(probe: SimulatorBuild, tmp_path: Path, pha
     assert len(states) == OPERATIONS - 1 if phase == "after" else len(states) >= OPERATIONS - 2
 
 
+def test_a_plain_read_outside_array_mode_is_a_fault() -> None:
+    region = Region("flash", SIZE, phys_addr=FLASH_PADDR)
+    done = run_probe(build_probe("bad_probe.c", region, "rw", "sb_table_vaddr", flags="4"))
+    assert done.returncode == 70
+    assert "domain probe faulted: label 6" in done.stderr
+
+
 def test_half_a_buffer_is_its_first_half(probe: SimulatorBuild, tmp_path: Path) -> None:
     file = tmp_path / "flash"
     run_probe(probe, "--flash", str(file), "--cut", "4:half")

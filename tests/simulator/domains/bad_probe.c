@@ -3,6 +3,8 @@
 #include <microkit.h>
 #include <stdint.h>
 
+#include "sb_mmio.h"
+
 uintptr_t sb_table_vaddr;
 
 static volatile uint32_t numbers[4];
@@ -18,6 +20,9 @@ void init(void)
 #elif BAD == 3
     volatile uint32_t *hole = (volatile uint32_t *)(sb_table_vaddr + 4096);
     numbers[0] = *hole; /* nothing is mapped there */
+#elif BAD == 4
+    sb_mmio_write32((volatile uint32_t *)sb_table_vaddr, 0x00700070u);
+    numbers[0] = *(volatile uint32_t *)sb_table_vaddr; /* flash that shows its status */
 #endif
 }
 
