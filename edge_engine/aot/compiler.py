@@ -55,6 +55,9 @@ FLAGS = (
     "-fno-unwind-tables",
     "-fno-sanitize=all",
     "-fno-omit-frame-pointer",
+    "-mno-omit-leaf-frame-pointer",
+    "-mllvm",
+    "-enable-shrink-wrap=false",  # a trap must find the frame of its function
     f"-I{HERE}",
     f"-I{ENGINE_INCLUDE}",
 )

@@ -146,7 +146,7 @@ class _Plan:
 
     def prototype(self, function: Function) -> str:
         params = "".join(f", {CTYPES[kind]} l{n}" for n, kind in enumerate(function.type.params))
-        return f"{self.result_type(function.type.results)} {self.prefix}f{function.index}(INSTANCE{params})"
+        return f"FUNCTION {self.result_type(function.type.results)} {self.prefix}f{function.index}(INSTANCE{params})"
 
     def pointer(self, kind: FunctionType) -> str:
         params = "".join(f", {CTYPES[letter]}" for letter in kind.params)

@@ -22,6 +22,8 @@ typedef float ee_f32u __attribute__((aligned(1)));
 typedef double ee_f64u __attribute__((aligned(1)));
 typedef ee_f64x2 ee_vecu __attribute__((aligned(1)));
 
+/* Never inlined: backtraces name every function that the interpreter's would. */
+#define FUNCTION __attribute__((noinline))
 #define INSTANCE struct ee_instance *restrict in
 
 #if defined(__x86_64__)

@@ -35,7 +35,7 @@ struct entry {
     uint64_t address;
     uint64_t regs[8];
     uint64_t pc, frame;
-    bool is_trap; /* an undefined instruction, not a fault */
+    bool is_native; /* the trap is recorded already */
 };
 
 static struct arena arenas[MAX_ARENAS];
@@ -120,7 +120,14 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
         return;
     }
     entry->address = (uintptr_t)info->si_addr;
-    entry->is_trap = undefined;
+    struct ee_instance *in = native_owner(entry->pc);
+    if (in == NULL && undefined)
+        in = arena_owner(entry->regs[0]);
+    entry->is_native = in != NULL;
+    if (in != NULL) { /* while the stack that it ran on is as it was */
+        enum ee_trap trap = undefined ? ee_native_trap_at(in, (const void *)(uintptr_t)entry->pc) : EE_TRAP_NONE;
+        ee_native_fault(in, entry->pc, entry->frame, trap, entry->address);
+    }
     siglongjmp(entry->escape, 1);
 }
 
@@ -204,15 +211,8 @@ static struct ee_instance *running(struct ee_instance *entered, const uint64_t r
 static enum ee_status leave(struct ee_instance *instance, struct entry *entry)
 {
     innermost = entry->outer;
-    struct ee_instance *in = native_owner(entry->pc);
-    if (in == NULL && entry->is_trap)
-        in = arena_owner(entry->regs[0]);
-    if (in != NULL) {
-        enum ee_trap trap =
-            entry->is_trap ? ee_native_trap_at(in, (const void *)(uintptr_t)entry->pc) : EE_TRAP_NONE;
-        ee_native_fault(in, entry->pc, entry->frame, trap, entry->address);
+    if (entry->is_native)
         return EE_TRAPPED;
-    }
     ee_fault(running(instance, entry->regs), entry->address, entry->regs);
     return EE_TRAPPED;
 }

@@ -198,7 +198,8 @@ EE_MUST_CHECK enum ee_status ee_native_attach(struct ee_instance *instance, cons
 
 /*
  * Native code of this instance stopped at pc: by an undefined instruction (trap: what it carries) or by a fault at
- * `address` (trap EE_TRAP_NONE). As ee_fault; frame: the frame pointer's register.
+ * `address` (trap EE_TRAP_NONE). As ee_fault, but before anything else runs on the stack that it left; frame: the frame
+ * pointer's register (rbp, x29).
  */
 void ee_native_fault(struct ee_instance *instance, uint64_t pc, uint64_t frame, enum ee_trap trap, uint64_t address);
 /* The trap that the undefined instruction at pc carries, or EE_TRAP_NONE. Reads 5 (x86-64) or 4 bytes. */

@@ -8,7 +8,6 @@
  */
 #include "error.h"
 #include "interpret.h"
-#include "native.h"
 
 enum { MAX_FRAMES = 64 }; /* written; deeper ones are counted */
 
@@ -40,12 +39,12 @@ void ee_unwind(struct ee_instance *in, enum ee_trap trap)
 {
     in->trap = trap;
     in->trap_pc = NULL;
-    in->native_pc = 0;
+    in->native_depth = 0;
     for (struct ee_instance *at = in; at != NULL && at->activation != NULL;) {
         const struct ee_activation *activation = at->activation;
         if (at != in) {
             at->trap_pc = NULL;
-            at->native_pc = 0;
+            at->native_depth = 0;
         }
         at->trap = trap;
         at->top = activation->top;
@@ -132,13 +131,9 @@ size_t ee_backtrace(const struct ee_instance *instance, char *out, size_t size)
     uint8_t *fp = in->trap_fp;
     uint32_t frames = 0;
     struct ee_func *f;
-    uint64_t native_pc = in->native_pc, native_frame = in->native_frame;
-    uint32_t native;
-    while (native_pc != 0 && (native = ee_native_frame(in, &native_pc, &native_frame)) != EE_NO_INDEX) {
-        if (frames < MAX_FRAMES)
-            put_frame(&text, in, frames, native, EE_NO_INDEX);
-        frames++;
-    }
+    for (; frames < in->native_depth && frames < EE_NATIVE_FRAMES; frames++)
+        put_frame(&text, in, frames, in->native_frames[frames], EE_NO_INDEX);
+    frames = in->native_depth;
     while (code != NULL && (f = function_at(in, code)) != NULL) {
         bool is_access = frames == 0 && in->trap == EE_TRAP_OOB_MEMORY;
         if (frames < MAX_FRAMES)

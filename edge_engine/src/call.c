@@ -103,7 +103,7 @@ enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint3
     uint8_t *frame = (uint8_t *)(activation + 1);
     in->trap = EE_TRAP_STACK_EXHAUSTED;
     in->trap_pc = NULL;
-    in->native_pc = 0;
+    in->native_depth = 0;
     if (in->depth >= EE_MAX_NESTING || !fits(in, (uint8_t *)activation, sizeof *activation + slots * 8))
         return in->trap;
     *activation = (struct ee_activation){in->activation, in->top, caller, in->native_limit};

@@ -6,9 +6,10 @@
 #include "reader.h"
 
 /* Ends execution in native code; whoever owns the address space turns it into the trap. */
-_Noreturn static void raise(struct ee_instance *in, enum ee_trap trap)
+_Noreturn static void raise_from(struct ee_instance *in, enum ee_trap trap, const void *frame)
 {
     in->trap = trap;
+    in->native_frame = (uint64_t)(uintptr_t)frame;
 #if defined(__x86_64__)
     __asm__ volatile("ud1l %c1(%%eax), %%eax" : : "D"(in), "i"(EE_NATIVE_PENDING) : "memory");
 #else
@@ -18,11 +19,14 @@ _Noreturn static void raise(struct ee_instance *in, enum ee_trap trap)
     __builtin_unreachable();
 }
 
-static void check(struct ee_instance *in, enum ee_trap trap)
-{
-    if (__builtin_expect(trap != EE_TRAP_NONE, 0))
-        raise(in, trap);
-}
+/* In what native code calls directly: its frame tells who called. */
+#define raise(in, trap) raise_from((in), (trap), __builtin_frame_address(0))
+#define check(in, trap_)                                        \
+    do {                                                        \
+        enum ee_trap checked_ = (trap_);                        \
+        if (__builtin_expect(checked_ != EE_TRAP_NONE, 0))      \
+            raise((in), checked_);                              \
+    } while (0)
 
 enum ee_trap ee_native_trap_at(const struct ee_instance *in, const void *pc)
 {
@@ -232,15 +236,6 @@ enum ee_status ee_native_attach(struct ee_instance *in, const void *code, size_t
     return EE_OK;
 }
 
-void ee_native_fault(struct ee_instance *in, uint64_t pc, uint64_t frame, enum ee_trap trap, uint64_t address)
-{
-    const uint8_t *bottom = in->native_limit;
-    ee_unwind(in, trap != EE_TRAP_NONE ? trap : ee_fault_trap(in, address));
-    in->native_pc = pc;
-    in->native_frame = frame;
-    in->native_top = (uint64_t)(uintptr_t)bottom + in->native_stack;
-}
-
 /* The function that contains the address: the last that begins before it. */
 static uint32_t function_at(const struct ee_instance *in, uint64_t pc)
 {
@@ -259,13 +254,45 @@ static uint32_t function_at(const struct ee_instance *in, uint64_t pc)
     return best;
 }
 
-uint32_t ee_native_frame(const struct ee_instance *in, uint64_t *pc, uint64_t *frame)
+/* Every function keeps its frame pointer, and where it returns to above it: [frame] the caller's, [frame + 8] pc. */
+static void record_frames(struct ee_instance *in, uint64_t pc, uint64_t frame)
 {
-    uint32_t function = function_at(in, *pc);
-    uint64_t at = *frame, next[2] = {0, 0};
-    if (at % 8 == 0 && at < in->native_top && in->native_top - at <= in->native_stack)
-        memcpy(next, (const void *)(uintptr_t)at, sizeof next);
-    *frame = next[0] > at ? next[0] : 0;
-    *pc = next[1] == 0 ? 0 : next[1] - 1; /* inside of the call */
-    return function;
+    uint64_t top = (uint64_t)(uintptr_t)in->native_limit + in->native_stack;
+    uint64_t code = (uint64_t)(uintptr_t)in->native_code;
+    in->native_depth = 0;
+    if (in->native_limit == NULL)
+        return;
+    if (pc - code >= in->native_size) { /* raised by the engine for native code: in the frame of a helper */
+        uint64_t next[2];
+        frame = in->native_frame;
+        if (frame % 8 != 0 || frame >= top || top - frame > in->native_stack)
+            return;
+        memcpy(next, (const void *)(uintptr_t)frame, sizeof next);
+        frame = next[0];
+        pc = next[1] - 1;
+    }
+    while (pc - code < in->native_size) {
+        uint32_t function = function_at(in, pc);
+        if (function == EE_NO_INDEX)
+            return; /* a trampoline */
+        if (in->native_depth < EE_NATIVE_FRAMES)
+            in->native_frames[in->native_depth] = function;
+        in->native_depth++;
+        uint64_t next[2];
+        if (frame % 8 != 0 || frame >= top || top - frame > in->native_stack)
+            return;
+        memcpy(next, (const void *)(uintptr_t)frame, sizeof next);
+        if (next[0] <= frame)
+            return;
+        frame = next[0];
+        pc = next[1] - 1; /* inside of the call */
+    }
+}
+
+void ee_native_fault(struct ee_instance *in, uint64_t pc, uint64_t frame, enum ee_trap trap, uint64_t address)
+{
+    record_frames(in, pc, frame);
+    uint32_t depth = in->native_depth;
+    ee_unwind(in, trap != EE_TRAP_NONE ? trap : ee_fault_trap(in, address));
+    in->native_depth = depth;
 }

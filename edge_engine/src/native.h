@@ -74,6 +74,3 @@ bool ee_native_find(const struct ee_instance *in, const uint8_t **contents, uint
 
 /* Calls a function that has native code: arguments at slots, then the results. */
 void ee_native_enter(struct ee_instance *in, const struct ee_func *function, uint64_t *slots);
-
-/* Walks the native frames of a trap: the function that pc is in (EE_NO_INDEX: none, the end); moves to its caller. */
-uint32_t ee_native_frame(const struct ee_instance *in, uint64_t *pc, uint64_t *frame);

@@ -17,6 +17,7 @@
 
 #define EE_MAX_FRAME_SLOTS 8000u /* slots of 8 bytes: a slot operand is a 16-bit byte offset */
 #define EE_MAX_NESTING 24u       /* ee_call inside host functions inside ee_call, per instance */
+#define EE_NATIVE_FRAMES 64u     /* of a backtrace */
 #define EE_STACK_RED_ZONE 64u    /* bytes behind stack_limit that a frame's header may still reach */
 
 struct ee_func {
@@ -85,7 +86,9 @@ struct ee_instance {
     const uint8_t *native_code;  /* NULL: none */
     const uint8_t *native_entries; /* struct ee_native_entry, unaligned */
     size_t native_size;          /* bytes of code */
-    uint64_t native_pc, native_frame, native_top; /* of the trap; pc 0: it was not in native code */
+    uint64_t native_frame;       /* of the engine's function that raised a trap for native code */
+    uint32_t native_depth;       /* native calls open at the trap; 0: it was not in native code */
+    uint32_t native_frames[EE_NATIVE_FRAMES]; /* their functions, innermost first */
 
     uint64_t result_int;
     uint64_t result_float[2];

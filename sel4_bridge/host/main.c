@@ -41,6 +41,8 @@ static struct sb_wasi_slot slot;
 static struct sb_random random_state;
 static uint64_t wake_ns = UINT64_MAX;
 static struct sb_bridge bridge;
+#define NATIVE_STACK ((size_t)2 << 20) /* bytes of this thread's stack for native code */
+
 static struct sb_run run;
 static FILE *trace_file;
 
@@ -294,6 +296,16 @@ static int finish(const char *file)
     }
 }
 
+/* ee_start, with the module's native code for this machine if it has some; else it says why and interprets. */
+static enum ee_status start_native(struct ee_instance *instance, struct ee_error *error)
+{
+    struct ee_error why = {0};
+    if (ee_guard_native(instance, NATIVE_STACK, &why) != EE_OK) {
+        fprintf(stderr, "wasel: native code is not used: %s\n", why.text);
+    }
+    return ee_guard_start(instance, error);
+}
+
 int main(int argc, char **argv)
 {
     const char *file = parse(argc, argv);
@@ -310,7 +322,7 @@ int main(int argc, char **argv)
     sb_wasi_slot_init(&slot, 0, &host, io, &launch, tree_memory, sizeof tree_memory);
     bridge = (struct sb_bridge){.io = io, .transport = transport};
     run.bridge = &bridge;
-    run.start = ee_guard_start;
+    run.start = start_native;
     run.call = ee_guard_call;
     sb_run(&run);
     return finish(file);
