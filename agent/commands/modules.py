@@ -168,9 +168,11 @@ def ps(device: DeviceName = None, port: PortUrl = None, json: Json = False) -> N
             return
         from agent.text import kernel_title, printable, table
 
+        image = "development image: runs unsigned modules, too" if status.image == "development" else "release image"
         print(
             f"{link.name}: wasel {printable(status.device_version)} on {kernel_title(status.kernel)}, "
             f"{printable(status.board)}, ready after {status.boot_ms} ms, randomness {printable(status.random)}"
+            f"{', ' + image if status.image else ''}"
         )
         print(
             table(
@@ -195,8 +197,17 @@ def _row(slot: SlotStatus) -> tuple[str, ...]:
         size(slot.memory) if slot.memory else "-",
         printable(slot.slot_class) or "-",
         f"{slot.budget}%",
-        describe(slot),
+        "; ".join(filter(None, (describe(slot), _signer(slot)))),
     )
+
+
+def _signer(slot: SlotStatus) -> str:
+    """Say what a signed module is and whose key vouches for it."""
+    from agent.text import printable
+
+    if not slot.signed or slot.key is None:
+        return ""
+    return f"{printable(slot.name or '')} {printable(slot.version or '')}, signed by {slot.key.hex()[:16]}"
 
 
 def stats(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0, json: Json = False) -> None:

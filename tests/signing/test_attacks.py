@@ -249,3 +249,11 @@ def test_the_protocol_page_lists_every_refusal() -> None:
     page = (ROOT / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
     for number, (_, text) in REFUSALS.items():
         assert f"| {number} | {text} |" in page
+
+
+def test_more_cpu_time_than_the_slot_has(world: World, verifier: Verifier) -> None:
+    """The verifier's slot has half of the CPU (driver.c)."""
+    assert verifier.admit(world.sign(budget_us=501, period_us=1000)) == "BUDGET"
+    assert verifier.admit(world.sign(budget_us=1_000_000, period_us=1_000_000)) == "BUDGET"
+    assert verifier.admit(world.sign(budget_us=500, period_us=1000)) == ACCEPTED
+    assert verifier.admit(world.sign(budget_us=1, period_us=1_000_000)) == ACCEPTED

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 import tomllib
 from dataclasses import replace
@@ -37,6 +38,7 @@ from agent.signing import (
     sign_module,
     verify_module,
 )
+from sel4_bridge.build import BRIDGE
 from tests.signing.attacks import attacks
 from tests.signing.conftest import MODULE, World, manifest
 from tests.signing.verifier import ACCEPTED, Verifier
@@ -158,6 +160,15 @@ def test_a_socket_policy_is_written_but_no_device_takes_it_yet(world: World, ver
     asks = Policy(sockets=("tcp:example.org:443",))
     assert Manifest.from_cbor(manifest(policy=asks).to_cbor(1), 1).policy == asks
     assert verifier.admit(world.sign(policy=asks)) == "POLICY"
+
+
+def test_the_device_takes_the_words_that_the_wasi_domain_enforces() -> None:
+    checked = (BRIDGE / "supervisor" / "manifest.c").read_text(encoding="ascii")
+    function = checked[checked.index("static bool is_policy_word") :]
+    accepted = set(re.findall(r'"([a-z]+=(?:off)?)"', function[: function.index("\n}")]))
+    enforced = set(re.findall(r'"([a-z]+=(?:off)?)"', (BRIDGE / "wasi" / "grants.c").read_text(encoding="ascii")))
+    assert accepted
+    assert accepted <= enforced
 
 
 # signatures
