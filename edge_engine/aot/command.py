@@ -9,12 +9,12 @@ the result.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from agent.errors import RefusedError, UsageError, WaselError
 from edge_engine.aot.compiler import TARGETS, compile_module
@@ -66,14 +66,12 @@ def compile_(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         for name in targets:
             task = bar.add_task(f"compiling for {name}", total=None)
+
+            def progress(done: int, everything: int, task: TaskID = task) -> None:
+                bar.update(task, completed=done, total=everything)
+
             try:
-                compiled = compile_module(
-                    module,
-                    name,
-                    fuel=fuel,
-                    use_cache=not no_cache,
-                    progress=lambda done, everything, task=task: bar.update(task, completed=done, total=everything),
-                )
+                compiled = compile_module(module, name, fuel=fuel, use_cache=not no_cache, progress=progress)
             except ToolError as error:
                 raise WaselError(f"{file}: the compiler failed: {error}") from error
             made = add_section(made, compiled.code)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TARGETS", "Compiled", "compile_module", "compile_modules"]
 
+SHT_SYMTAB = 2
 HERE = Path(__file__).resolve().parent
 TARGETS = {
     "x86_64": Target("native-x86_64", "x86_64-freestanding-none", ("-mcpu=x86_64",)),
@@ -107,7 +108,7 @@ def _symbols(elf: bytes) -> tuple[bytes, dict[str, int]]:
         name = names[header[0] : names.index(b"\0", header[0])]
         if name == b".text":
             text = contents(header)
-        if header[1] == 2:  # SHT_SYMTAB
+        if header[1] == SHT_SYMTAB:
             table, strings = contents(header), contents(headers[header[6]])
             for at in range(0, len(table), 24):
                 name_at, _info, _other, _section, value, _size = struct.unpack_from("<IBBHQQ", table, at)
@@ -139,9 +140,12 @@ def _build(parts: tuple[str, ...], target: str, folder: Path, progress: Callable
             progress(done, len(sources))
     linked = folder / "code.elf"
     run_tool(
-        ["ld.lld", "-m", EMULATIONS[target], "-T", str(HERE / "code.ld"), "--no-undefined", "--build-id=none", "-e", "0"]
-        + [str(item) for item in objects]
-        + ["-o", str(linked)],
+        [
+            *("ld.lld", "-m", EMULATIONS[target], "-T", str(HERE / "code.ld")),
+            *("--no-undefined", "--build-id=none", "-e", "0"),
+            *(str(item) for item in objects),
+            *("-o", str(linked)),
+        ],
         cwd=folder,
     )
     return linked.read_bytes()

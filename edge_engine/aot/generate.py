@@ -2,8 +2,8 @@
 """WebAssembly functions as C, for the compiler to make native code of (core spec 2.0, chapter 4).
 
 Contract: the module is valid. Every function becomes ``fN``, with the instance before its parameters; ``eN`` is the
-trampoline for functions of type N. A function that cannot be compiled stays interpreted: ``refused`` says why, and calls
-to it go through the engine. The text depends on the module's bytes and ``fuel`` alone.
+trampoline for functions of type N. A function that cannot be compiled stays interpreted: ``refused`` says why, and
+calls to it go through the engine. The text depends on the module's bytes and ``fuel`` alone.
 
 Values on the operand stack are C expressions. A pure expression is kept as text until it is used; whatever has effects
 is given a name where it happens (``t1``, ``t2``…), and expressions that mention a local are named before it is set.
@@ -82,7 +82,7 @@ def _canonical(module: ModuleReader) -> list[int]:
 
 
 def _is_closed(text: str) -> bool:
-    """Is the text one pair of parentheses?"""
+    """Tell whether the text is one pair of parentheses."""
     depth = 0
     for n, letter in enumerate(text):
         depth += {"(": 1, ")": -1}.get(letter, 0)
@@ -94,7 +94,7 @@ def _is_closed(text: str) -> bool:
 class _Plan:
     """What is known about all functions before the first is written."""
 
-    def __init__(self, module: ModuleReader, *, fuel: bool, prefix: str) -> None:
+    def __init__(self, module: ModuleReader, *, fuel: bool, prefix: str) -> None:  # noqa: C901 - one pass
         self.module = module
         self.fuel = fuel
         self.prefix = prefix
@@ -333,7 +333,7 @@ class _Writer:
         self.dead = not reached
         self.skipped = 0
 
-    def control(self, instruction: Instruction) -> bool:  # noqa: C901, PLR0912 - one case per instruction
+    def control(self, instruction: Instruction) -> bool:  # noqa: C901 - one case per instruction
         match instruction.row.name:
             case "NOP":
                 pass
@@ -438,7 +438,7 @@ class _Writer:
         self.blocks.pop()
         self.emit("}")
 
-    def reload(self, grows: bool) -> None:  # noqa: FBT001 - what it is about
+    def reload(self, grows: bool) -> None:
         if grows and self.module.has_memory:
             self.uses_memory = True
             self.emit(f"mem = {self.plan.base};")
@@ -515,7 +515,7 @@ class _Writer:
         imported = self.module.imported_globals
         return f"in->globals[{index}]->value" if index < imported else f"in->own_globals[{index - imported}].value"
 
-    def parametric(self, instruction: Instruction) -> bool:
+    def parametric(self, instruction: Instruction) -> bool:  # noqa: C901 - one case per instruction
         match instruction.row.name:
             case "DROP":
                 self.pop()
@@ -631,11 +631,9 @@ class _Writer:
             return False
         params, _, result = instruction.row.signature.partition(":")
         values = [self.named(entry) for entry in self.pop_many(len(params))]
-        texts = []
         rest = iter(values)
-        for kind in row.operands:
-            texts.append({"s": lambda: next(rest).text, "i": lambda: f"UINT64_C({instruction.value})"}.get(
-                kind, lambda: str(instruction.lane))())
+        immediates = {"i": f"UINT64_C({instruction.value})", "h": str(instruction.lane), "q": ""}
+        texts = [next(rest).text if kind == "s" else immediates[kind] for kind in row.operands]
         lanes = ", ".join(str(byte) for byte in instruction.data)
         body = re.sub(r"pc\[\{\d+\} \+ n\]", f"((const uint8_t[16]){{{lanes}}})[n]", row.body)
         body = re.sub(r"\{(\d+)\}", lambda match: texts[int(match[1])], body)

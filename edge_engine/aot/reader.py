@@ -22,6 +22,8 @@ __all__ = ["Function", "FunctionType", "Instruction", "ModuleReader", "OpRow", "
 OPCODES = Path(__file__).resolve().parents[1] / "src" / "opcodes.def"
 LETTERS = {0x7F: "i", 0x7E: "I", 0x7D: "f", 0x7C: "F", 0x7B: "v", 0x70: "r", 0x6F: "r"}
 EMPTY_BLOCK = 0x40
+CONTINUES = 0x80  # bit of a LEB128 byte that is not the last
+MEMORY = 2  # kind of an export
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class _Bytes:
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             shift += 7
-            if byte < 0x80:
+            if byte < CONTINUES:
                 return value
 
     def signed(self) -> int:
@@ -111,7 +113,7 @@ class _Bytes:
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             shift += 7
-            if byte < 0x80:
+            if byte < CONTINUES:
                 return value - (1 << shift) if byte & 0x40 else value
 
     def name(self) -> str:
@@ -141,7 +143,7 @@ class ModuleReader:
     code_bytes: int = 0  # of the code section
     data_bytes: int = 0  # of the data section
 
-    def __post_init__(self) -> None:
+    def __post_init__(self) -> None:  # noqa: C901 - one case per section
         """Read all sections."""
         at = _Bytes(self.data, 8)
         declared: list[int] = []
@@ -215,7 +217,7 @@ class ModuleReader:
             at.take(at.unsigned())
             kind = at.byte()
             at.unsigned()
-            self.exports_memory = self.exports_memory or kind == 2
+            self.exports_memory = self.exports_memory or kind == MEMORY
 
     def _code(self, at: _Bytes, declared: list[int]) -> None:
         for kind in (declared[n] for n in range(at.unsigned())):

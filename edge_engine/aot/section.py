@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The custom section ``wasel.native.<target>`` and modules that hold it (docs/native.md; the engine's ``src/native.h``)."""
+"""The custom section ``wasel.native.<target>`` and modules that hold it.
+
+The format stands in docs/native.md and, for the engine, in ``src/native.h``.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ FLAG_FUEL = 1
 HEADER = struct.Struct("<4sHHIIIIII32s")
 ENTRY = struct.Struct("<ii")
 NONE = -1
+CONTINUES = 0x80  # bit of a LEB128 byte that is not the last
 # Whatever vouches for the module stays last; native code goes before it.
 LAST_SECTIONS = ("wasel.manifest", "wasel.signature")
 
@@ -56,7 +60,7 @@ class NativeCode:
 def _leb(value: int) -> bytes:
     out = bytearray()
     while True:
-        out.append((value & 0x7F) | (0x80 if value > 0x7F else 0))
+        out.append((value & 0x7F) | (CONTINUES if value >= CONTINUES else 0))
         value >>= 7
         if not value:
             return bytes(out)
@@ -69,7 +73,7 @@ def _read_leb(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         shift += 7
-        if byte < 0x80:
+        if byte < CONTINUES:
             return value, at
 
 
@@ -89,17 +93,13 @@ def sections(module: bytes) -> Iterator[tuple[str | None, bytes]]:
 
 def bare_module(module: bytes) -> bytes:
     """Return the module without native sections and without what vouches for it."""
-    kept = [
-        data for name, data in sections(module) if not (name or "").startswith((NAME_PREFIX, *LAST_SECTIONS))
-    ]
+    kept = [data for name, data in sections(module) if not (name or "").startswith((NAME_PREFIX, *LAST_SECTIONS))]
     return module[:8] + b"".join(kept)
 
 
 def add_section(module: bytes, code: NativeCode) -> bytes:
     """Return the module with this section in place of one of the same name; manifest and signature are dropped."""
     name = f"{NAME_PREFIX}{code.target}"
-    kept = [
-        data for own, data in sections(module) if own != name and not (own or "").startswith(LAST_SECTIONS)
-    ]
+    kept = [data for own, data in sections(module) if own != name and not (own or "").startswith(LAST_SECTIONS)]
     body = _leb(len(name)) + name.encode() + code.contents(hashlib.sha256(bare_module(module)).digest())
     return module[:8] + b"".join(kept) + b"\0" + _leb(len(body)) + body

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one converted test script against the engine and reports what went otherwise than the script says.
 
-``python -m tests.engine.spec [--native] SCRIPT...`` runs scripts in a process of its own (for the sanitizer build) and prints one
-JSON object: script name -> counts and failures.
+``python -m tests.engine.spec [--native] SCRIPT...`` runs scripts in a process of its own (for the sanitizer build) and
+prints one JSON object: script name -> counts and failures.
 """
 
 from __future__ import annotations
@@ -264,9 +264,7 @@ def _compile(folder: Path, commands: list[dict[str, Any]]) -> dict[bytes, bytes]
             if data not in modules and ModuleReader(data).code_bytes:
                 modules.append(data)
     compiled = compile_modules(modules, platform.machine()) if modules else []
-    return {
-        module: add_section(module, result.code) for module, result in zip(modules, compiled, strict=True)
-    }
+    return {module: add_section(module, result.code) for module, result in zip(modules, compiled, strict=True)}
 
 
 def run_script(path: Path, *, native: bool = False) -> Report:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The specification's own scripts, one test each: interpreted, as native code, under sanitizers, with explicit checks."""
+"""The specification's own scripts, one test each: interpreted, native, under sanitizers, with explicit checks."""
 
 from __future__ import annotations
 
