@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules with native code for this machine, for the peers that run it."""
+"""Modules with native code, for the peers that run it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["compiled_module"]
 
 
-def compiled_module(wasm: Path, *, fuel: bool) -> Path:
-    """Return the module with native code added; ToolError if the compiler fails."""
+def compiled_module(wasm: Path, machine: str | None = None, *, fuel: bool) -> Path:
+    """Return the module with native code for a machine, or this one, added; ToolError if the compiler fails."""
+    target = machine or platform.machine()
     module = wasm.read_bytes()
-    made = add_section(module, compile_module(module, platform.machine(), fuel=fuel).code)
-    output = BUILD / ("compiled-fuel" if fuel else "compiled") / wasm.name
+    made = add_section(module, compile_module(module, target, fuel=fuel).code)
+    output = BUILD / f"compiled-{target}{'-fuel' if fuel else ''}" / wasm.name
     output.parent.mkdir(parents=True, exist_ok=True)
     if not output.exists() or output.read_bytes() != made:
         temporary = output.with_suffix(".new")

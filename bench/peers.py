@@ -53,11 +53,12 @@ class Peer:
     clock: Clock = Clock.WORKER
     compiled: bool = False  # runs a module with native code
     fuel: bool = False  # counts fuel
+    machine: str | None = None  # compiled: for which; None: this one
 
     def module(self, built: Built) -> Path:
         """Return the file of a kernel that this peer runs; ToolError if it has to be compiled and can't."""
         if self.compiled:
-            return compiled_module(built.wasm, fuel=self.fuel)
+            return compiled_module(built.wasm, self.machine, fuel=self.fuel)
         return built.native if self.native else built.wasm
 
 

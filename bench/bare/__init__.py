@@ -46,6 +46,23 @@ BARE_PEERS = (
     Peer("c", "the same C compiled to native code", runner="native"),
     Peer("wasel", "wasel's interpreter", runner="wasel"),
     Peer("wasel-fuel", "wasel's interpreter, counting fuel", runner="wasel", options=("--fuel",)),
+    Peer(
+        "wasel-native",
+        "wasel's native code",
+        runner="wasel",
+        options=("--native",),
+        compiled=True,
+        machine="aarch64",
+    ),
+    Peer(
+        "wasel-native-fuel",
+        "wasel's native code, counting fuel",
+        runner="wasel",
+        options=("--native", "--fuel"),
+        compiled=True,
+        fuel=True,
+        machine="aarch64",
+    ),
     Peer("wasm3", "wasm3 from pywasm3's sources, built as wasel is", runner="wasm3"),
 )
 

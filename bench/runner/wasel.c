@@ -155,12 +155,23 @@ static bool resolve(void *context, const struct ee_import_request *request, stru
 }
 
 #ifdef BENCH_BARE
-static bool attach(struct ee_instance *instance, struct ee_error *why) {
-    (void)instance;
-    snprintf(why->text, sizeof why->text, "no native code on the bare machine");
-    return false;
+/* All memory of the bare machine can be executed. */
+static uint8_t *map_code(const uint8_t *bytes, size_t size) {
+    uint8_t *code = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
+    if (code != NULL)
+        memcpy(code, bytes, size);
+    return code;
 }
 #else
+static uint8_t *map_code(const uint8_t *bytes, size_t size) {
+    uint8_t *code = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code == MAP_FAILED)
+        return NULL;
+    memcpy(code, bytes, size);
+    return mprotect(code, size, PROT_READ | PROT_EXEC) == 0 ? code : NULL;
+}
+#endif
+
 /* Maps the module's native code; it stays mapped. */
 static bool attach(struct ee_instance *instance, struct ee_error *why) {
     const uint8_t *bytes;
@@ -169,15 +180,12 @@ static bool attach(struct ee_instance *instance, struct ee_error *why) {
         snprintf(why->text, sizeof why->text, "no native code for this machine");
         return false;
     }
-    uint8_t *code = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (code == MAP_FAILED)
+    uint8_t *code = map_code(bytes, size);
+    if (code == NULL)
         return false;
-    memcpy(code, bytes, size);
     __builtin___clear_cache((char *)code, (char *)code + size);
-    return mprotect(code, size, PROT_READ | PROT_EXEC) == 0 &&
-           ee_native_attach(instance, code, NATIVE_STACK, why) == EE_OK;
+    return ee_native_attach(instance, code, NATIVE_STACK, why) == EE_OK;
 }
-#endif
 
 bool bench_load(struct bench_module *module, const char *path, const uint8_t *bytes, size_t size, char *error) {
     struct ee_config config = {
