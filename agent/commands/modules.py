@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agent.link.device import Device
     from agent.link.modules import Limits, SlotStatus
 
-__all__ = ["flash", "ps", "start", "stats", "stop"]
+__all__ = ["confirm", "flash", "ps", "rollback", "start", "stats", "stop"]
 
 Budget = Annotated[
     int | None, typer.Option("--budget", min=1, max=100, metavar="PERCENT", help="CPU time at most, in percent.")
@@ -50,6 +50,7 @@ def flash(
     port: PortUrl = None,
     slot: Slot = 0,
     start: Annotated[bool, typer.Option("--start", help="Start it at once.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="For one start, until it is confirmed.")] = False,
     arg: Args = None,
     env: Env = None,
     fuel: Fuel = None,
@@ -74,7 +75,7 @@ def flash(
                 await asyncio.to_thread(check_fits, file.name, data, link.name, arena, metered=fuel is not None)
                 with Progress(f"{file.name} -> {link.name} slot {slot}", len(data)) as progress:
                     await link.upload(slot, data, progress.update)
-            await link.set_pending(digest)
+            await link.set_pending(digest, confirm=not test)
             print(f"{file.name}: {len(data)} bytes in slot {slot} of {link.name}, sha256 {digest.hex()[:16]}")
             if start:
                 args = (file.name, *(arg or []))
@@ -143,6 +144,37 @@ async def _start(
     print(f"slot {slot} of {link.name}: {' '.join(filter(None, (status.state, describe(status))))}")
 
 
+def confirm(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0) -> None:
+    """Keep the module that a slot runs for a test."""
+    link = open_device(device, port)
+
+    async def work() -> None:
+        from agent.errors import UsageError
+
+        async with link:
+            digest = (await link.slot(slot)).digest
+            if digest is None:
+                raise UsageError(f"{link.name}: slot {slot} has no module to confirm")
+            await link.set_pending(digest)
+            print(f"slot {slot} of {link.name}: sha256 {digest.hex()[:16]} is confirmed")
+
+    asyncio.run(work())
+
+
+def rollback(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0) -> None:
+    """Go back to the confirmed former module of a slot and start it as the present one was."""
+    link = open_device(device, port)
+
+    async def work() -> None:
+        async with link:
+            await link.rollback(slot)
+            status = await link.slot(slot)
+            digest = status.digest.hex()[:16] if status.digest else "-"
+            print(f"slot {slot} of {link.name}: {status.state}, sha256 {digest}")
+
+    asyncio.run(work())
+
+
 def stop(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0) -> None:
     """Stop the module of a slot."""
     link = open_device(device, port)
@@ -197,7 +229,7 @@ def _row(slot: SlotStatus) -> tuple[str, ...]:
         size(slot.memory) if slot.memory else "-",
         printable(slot.slot_class) or "-",
         f"{slot.budget}%",
-        "; ".join(filter(None, (describe(slot), _signer(slot)))),
+        "; ".join(filter(None, ("on trial" if slot.confirmed is False else "", describe(slot), _signer(slot)))),
     )
 
 

@@ -34,6 +34,7 @@ from agent.link.modules import (
     Logs,
     LogsAnswer,
     ModuleError,
+    Rollback,
     Seed,
     SlotStatus,
     Start,
@@ -214,6 +215,10 @@ class Device:
     async def set_pending(self, digest: bytes, *, confirm: bool = True) -> None:
         """Have the candidate with this digest switched to at the next start; for one start only without `confirm`."""
         await self.request(ImageStatesWrite(hash=digest, confirm=confirm))
+
+    async def rollback(self, slot: int) -> None:
+        """Go back to the slot's confirmed former module and start it."""
+        await self.request(Rollback(slot=slot))
 
     async def erase_active(self, slot: int) -> None:
         """Forget a slot's active module, which must not run."""

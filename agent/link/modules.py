@@ -59,6 +59,7 @@ class Command(IntEnum):
     SEED = 5
     TRUST = 6
     TRACE = 7
+    ROLLBACK = 8
 
 
 @unique
@@ -116,6 +117,19 @@ class Limits:
     """On failure: after a trap, an exit code other than 0, or the timeout, with longer and longer waits."""
 
 
+class CandidateStatus(BaseModel):
+    """The module of a slot that is not the active one."""
+
+    model_config = _LOOSE
+
+    digest: _Digest
+    size: _Unsigned = 0
+    pending: bool = False
+    """The next start switches to it."""
+    confirmed: bool = False
+    """It was confirmed when it was the active one: a rollback goes back to it."""
+
+
 class SlotStatus(BaseModel):
     """One slot as the device sees it."""
 
@@ -127,6 +141,10 @@ class SlotStatus(BaseModel):
     """SHA-256 of the active module; None: no module."""
     size: _Unsigned = 0
     """Bytes of the active module."""
+    confirmed: bool | None = None
+    """Whether the active module stays at the next start; None: no module."""
+    candidate: CandidateStatus | None = None
+    """The other module: the next one, or the former one."""
     signed: bool | None = None
     """Whether the active module is signed; the next four are there if it is."""
     name: str | None = None
@@ -178,6 +196,8 @@ class StatusAnswer(message.ReadResponse, _Answer):
     random: str = ""
     arena: _Unsigned = 0
     module_max: _Unsigned = 0
+    store: str = "ram"
+    """"flash": modules survive a loss of power; "ram"."""
     image: str = ""
     """"development": runs unsigned modules, too; "release"."""
     slots: list[SlotStatus]
@@ -322,6 +342,26 @@ class Trace(message.WriteRequest, _Group):
 
     slot: int
     on: bool
+
+
+class RollbackAnswer(message.WriteResponse, _Answer):
+    """The former module runs."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.ROLLBACK
+
+    starts: _Unsigned
+
+
+class Rollback(message.WriteRequest, _Group):
+    """Make a slot's confirmed former module the active one and start it as the present one was."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.ROLLBACK
+    _Response = RollbackAnswer
+
+    slot: int
 
 
 class SeedAnswer(message.WriteResponse, _Answer):

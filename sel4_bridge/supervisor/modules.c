@@ -67,7 +67,7 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
 {
     const struct sb_slot *slot = &s->slots[number];
     uint64_t keys = 9;
-    keys += slot->active.present ? 2 + credential_keys(&slot->active) : 0;
+    keys += slot->active.present ? 3 + credential_keys(&slot->active) : 0;
     keys += slot->refusal != SB_ACCEPTED ? 1 : 0;
     const uint64_t sequence = sb_slot_admission(slot).sequence;
     keys += sequence != 0 ? 1 : 0;
@@ -84,6 +84,7 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     if (slot->active.present) {
         put_image(out, &slot->active);
         put_credentials(out, &slot->active.credentials);
+        sb_cbor_put_bool(out, "confirmed", slot->active.confirmed);
     }
     if (slot->refusal != SB_ACCEPTED) {
         sb_cbor_put_text(out, "refusal", sb_refusal_text(slot->refusal));
@@ -93,10 +94,11 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     }
     if (slot->candidate.present) {
         sb_cbor_write_text(out, "candidate");
-        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 3 + credential_keys(&slot->candidate));
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 4 + credential_keys(&slot->candidate));
         put_image(out, &slot->candidate);
         put_credentials(out, &slot->candidate.credentials);
         sb_cbor_put_bool(out, "pending", slot->candidate.pending);
+        sb_cbor_put_bool(out, "confirmed", slot->candidate.confirmed);
     }
     if (slot->upload.open) {
         sb_cbor_write_text(out, "upload");
@@ -152,8 +154,9 @@ static int32_t status_read(struct sb_supervisor *s, struct sb_cbor_reader *body,
         return MODULES_BAD_MESSAGE;
     }
     refresh(s);
-    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 11);
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 12);
     sb_cbor_put_uint(out, "protocol", SB_PROTOCOL);
+    sb_cbor_put_text(out, "store", s->has_store ? "flash" : "ram");
     sb_cbor_put_text(out, "image", s->trust.development ? "development" : "release");
     sb_cbor_put_text(out, "class", s->trust.device_class);
     sb_cbor_put_text(out, "version", SB_VERSION);

@@ -11,7 +11,6 @@ import pytest
 from littlefs import LittleFS, UserContext
 
 from agent.link.device import Device as Link
-from qemu.boards import BOARDS
 from qemu.launcher import Device, start_device
 from tests.system import modules as m
 from tests.system.conftest import RUN_TIMEOUT_S, install
@@ -32,10 +31,8 @@ int main(int argc, char **argv) {
 """
 
 
-def ticker(folder: Path, version: int) -> bytes:
-    source = folder / f"ticker{version}.c"
-    source.write_text(TICKER)
-    return m.compile_c(source, f"-DVERSION={version}")
+def ticker(version: int) -> bytes:
+    return m.compile_c(TICKER, f"-DVERSION={version}")
 
 
 @contextlib.asynccontextmanager
@@ -67,13 +64,13 @@ class _Image(UserContext):
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def read(self, cfg: object, block: int, off: int, size: int) -> bytearray:
+    def read(self, cfg: object, block: int, off: int, size: int) -> bytearray:  # noqa: ARG002 - its interface
         at = block * SECTOR + off
         return bytearray(self.data[at : at + size])
 
 
 async def test_a_module_survives_power_loss_and_starts_by_itself(kernel: str, tmp_path: Path) -> None:
-    one, two = ticker(tmp_path, 1), ticker(tmp_path, 2)
+    one, two = ticker(1), ticker(2)
     async with powered(kernel, tmp_path) as (_, link):
         await install(link, 0, one)
         await link.start(0, ("ticker", "hello"), (("WHO", "slot 0"),))
@@ -94,3 +91,51 @@ async def test_a_module_survives_power_loss_and_starts_by_itself(kernel: str, tm
     files = {name: fs.open(f"/slot0/{name}", "rb").read() for name in fs.listdir("/slot0")}
     assert {files["a.wasm"], files["b.wasm"]} == {one, two}
     assert hashlib.sha256(two).digest() in files["record"]
+
+
+async def test_a_module_on_trial_is_reverted_unless_it_is_confirmed(kernel: str, tmp_path: Path) -> None:
+    one, two, three = (ticker(version) for version in (1, 2, 3))
+    digests = [hashlib.sha256(module).digest() for module in (one, two, three)]
+    async with powered(kernel, tmp_path) as (_, link):
+        assert (await link.status()).store == "flash"
+        await install(link, 0, one)
+        await link.start(0, ("ticker",), (("WHO", "x"),))
+        await link.upload(0, two)
+        await link.set_pending(digests[1], confirm=False)
+        await link.start(0, ("ticker",), (("WHO", "x"),))
+        await wait_for_output(link, 0, b"version 2 - x tick 1")
+        slot = await link.slot(0)
+        assert (slot.digest, slot.confirmed) == (digests[1], False)
+    async with powered(kernel, tmp_path) as (_, link):  # power went before it was confirmed
+        await wait_for_output(link, 0, b"version 1 - x tick 1")
+        slot = await link.slot(0)
+        assert (slot.digest, slot.confirmed) == (digests[0], True)
+        await link.upload(0, three)
+        await link.set_pending(digests[2], confirm=False)
+        await link.start(0, ("ticker",), (("WHO", "x"),))
+        await link.set_pending(digests[2])  # confirmed
+    async with powered(kernel, tmp_path) as (_, link):
+        await wait_for_output(link, 0, b"version 3 - x tick 1")
+        await link.rollback(0)
+        await wait_for_output(link, 0, b"version 1 - x tick 1")
+        slot = await link.slot(0)
+        assert (slot.state, slot.digest, slot.confirmed) == ("running", digests[0], True)
+
+
+async def test_three_failed_starts_go_back_and_the_other_slot_runs_on(kernel: str, tmp_path: Path) -> None:
+    good, bad = ticker(1), m.compile_c("int main(void) { __builtin_trap(); }")
+    async with powered(kernel, tmp_path) as (_, link):
+        await install(link, 1, good)
+        await link.start(1, ("ticker",), (("WHO", "y"),))
+        await install(link, 0, good)
+        await link.start(0, ("ticker",), (("WHO", "x"),))
+        await install(link, 0, bad)
+        for starts in (2, 3, 4):
+            await link.start(0, ("ticker",), (("WHO", "x"),))
+            async with asyncio.timeout(RUN_TIMEOUT_S):
+                while (await link.slot(0)).state == "running" and (await link.slot(0)).starts == starts:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        slot = await link.slot(0)
+        assert (slot.state, slot.digest, slot.starts) == ("running", hashlib.sha256(good).digest(), 5)
+        other = await link.slot(1)
+        assert (other.state, other.starts) == ("running", 1)
