@@ -73,6 +73,8 @@ class SimOptions:
         """Return the program's arguments."""
         if self.time not in TIMES:
             raise UsageError(f"--time {self.time}: there is: {', '.join(TIMES)}")
+        if self.record is not None and self.flash is not None:
+            raise UsageError("--record: a recording begins with erased flash; leave the flash file out")
         named = {"--time": self.time, "--seed": self.seed, "--rtc": self.rtc, "--record": self.record}
         named |= {"--flash": self.flash, "--cut": self.cut}
         return [text for name, value in named.items() if value is not None for text in (name, str(value))]

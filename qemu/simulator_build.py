@@ -29,7 +29,9 @@ from sel4_bridge.libmicrokit import LIBMICROKIT_INCLUDE, LIBMICROKIT_SOURCES
 from sel4_bridge.system import (
     ARENA_VADDR,
     CNTP_IRQ,
+    FLASH_PADDR,
     GUARD_SIZE,
+    MIB,
     PAGE,
     PL011_IRQ,
     PL011_PADDR,
@@ -42,11 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["SimulatorBuild", "build_simulator", "system_table"]
+__all__ = ["FLASH_PADDR", "SimulatorBuild", "build_simulator", "system_table"]
 
 FOLDER = ROOT / "qemu" / "simulator"
 BRIDGE = ROOT / "sel4_bridge"
-FLASH_PADDR = 0x0400_0000  # bank 1 of QEMU's virt machine
 ENGINE_ENTRY = 0x1000  # stands for an engine's entry point, which is no address here
 
 PROGRAM_SOURCES = tuple(
@@ -225,6 +226,18 @@ class _Builder:
         return {f"{name}.elf": self.domain(name) for name in self.sources}
 
 
+def _erased(output: Path, size: int) -> None:
+    """Write the image of an erased flash that every simulator maps."""
+    if output.exists() and output.stat().st_size == size:
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{output.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        for _ in range(size // MIB):
+            file.write(b"\xff" * MIB)
+    temporary.replace(output)
+
+
 def _copy(source: Path, output: Path) -> None:
     """Give a domain its own file: a shared object is loaded once per file."""
     data = source.read_bytes()
@@ -255,6 +268,9 @@ def build_simulator(
         builder = _Builder(out, sanitize, sources)
         program = builder.program()
         images = builder.images()
+        _erased(
+            out / "domains" / "erased", max((r.size for r in system.regions() if r.phys_addr == FLASH_PADDR), default=0)
+        )
         total = hashlib.sha256(program.read_bytes())
         for domain in system.all_domains():
             _copy(images[domain.image], out / "domains" / f"{domain.name}.so")

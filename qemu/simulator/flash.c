@@ -5,7 +5,8 @@
  * Contract: commands are 32-bit writes through sb_mmio_write32, doubled (0x00200020); status, identity and CFI data are
  * read through sb_mmio_read32. In array mode the mapping itself is readable, and in every other mode it is not, so a
  * driver that forgets to go back faults. Programming only clears bits; each program or erase is in the file when it
- * returns. The file is made, erased, if it is missing.
+ * returns. The file is made if it is missing; its holes are erased sectors, and without a file all of it lies in the
+ * process. What erased flash looks like comes from the file "erased" in the domains' folder.
  *
  * Power cuts: programs (a word or a buffer) and erases are counted from the start of the process; at number --cut the
  * process ends with 75, having done nothing, the first half, or all of it. An orderly end writes the count to
@@ -27,6 +28,7 @@
 
 #define DOUBLED(value) ((uint32_t)(value) << 16 | (uint32_t)(value))
 #define SECTOR_SIZE 262144u /* bytes of both chips */
+#define SECTORS_MAX 256u
 #define BUFFER_WORDS 512u   /* of 32 bits, both chips: 2 KiB */
 #define ERASED 0xffu
 #define POWER_CUT_EXIT 75
@@ -38,9 +40,10 @@
 enum mode { ARRAY, STATUS, IDENTITY, QUERY };
 enum step { NO_STEP, ERASE_CONFIRM, WORD_DATA, BUFFER_COUNT, BUFFER_DATA, BUFFER_CONFIRM, LOCK_CONFIRM };
 
-static uint8_t *bytes;  /* the file, writable, for the model alone */
-static uint8_t *view;   /* the domain's mapping */
-static uint32_t size;   /* bytes */
+static uint8_t *bytes; /* the domain's mapping; writable only while the model writes */
+static int file = -1;
+static bool in_file[SECTORS_MAX]; /* the sector is a mapping of the file, not of erased flash */
+static uint32_t size;             /* bytes */
 static enum mode mode;
 static enum step step;
 static uint32_t status = STATUS_READY;
@@ -52,65 +55,103 @@ static void show(enum mode wanted)
 {
     if (mode != wanted) {
         mode = wanted;
-        (void)mprotect(view, size, mode == ARRAY ? PROT_READ : PROT_NONE);
+        (void)mprotect(bytes, size, mode == ARRAY ? PROT_READ : PROT_NONE);
     }
 }
 
-static void make_file(int file)
+/* The folder's file of erased flash, so that erased sectors cost a process nothing. */
+static void map_erased(void)
 {
-    uint8_t blank[65536];
+    char path[4096];
     struct stat information;
-    if (fstat(file, &information) != 0) {
+    (void)snprintf(path, sizeof path, "%s/erased", sim.options.folder);
+    int erased = open(path, O_RDONLY | O_CLOEXEC);
+    if (erased < 0 || fstat(erased, &information) != 0 || information.st_size < (off_t)size ||
+        mmap(bytes, size, PROT_READ, MAP_PRIVATE | MAP_FIXED, erased, 0) == MAP_FAILED) {
+        sim_fail("%s: %u bytes of erased flash are wanted there", path, size);
+    }
+    (void)close(erased);
+}
+
+static void map_sectors(uint32_t offset, uint32_t end, int access)
+{
+    if (mmap(bytes + offset, end - offset, access, MAP_SHARED | MAP_FIXED, file, offset) == MAP_FAILED) {
+        sim_fail("%s: %s", sim.options.flash, strerror(errno));
+    }
+    for (uint32_t sector = offset / SECTOR_SIZE; sector < end / SECTOR_SIZE; sector++) {
+        in_file[sector] = true;
+    }
+}
+
+/* Maps what the file has; its holes are erased sectors. */
+static void map_file(void)
+{
+    struct stat information;
+    file = open(sim.options.flash, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0 || fstat(file, &information) != 0 ||
+        (information.st_size == 0 && ftruncate(file, (off_t)size) != 0)) {
         sim_fail("%s: %s", sim.options.flash, strerror(errno));
     }
     if (information.st_size != 0 && information.st_size != (off_t)size) {
         sim_fail("%s: %lld bytes, the flash has %u", sim.options.flash, (long long)information.st_size, size);
     }
-    memset(blank, ERASED, sizeof blank);
-    for (uint32_t done = 0; information.st_size == 0 && done < size; done += (uint32_t)sizeof blank) {
-        if (write(file, blank, sizeof blank) != (ssize_t)sizeof blank) {
-            sim_fail("%s: %s", sim.options.flash, strerror(errno));
+    for (off_t at = 0; information.st_size != 0 && at < (off_t)size;) {
+        off_t data = lseek(file, at, SEEK_DATA);
+        off_t hole = data < 0 ? (off_t)size : lseek(file, data, SEEK_HOLE);
+        if (data < 0) {
+            break; /* nothing but holes follows */
         }
+        uint32_t first = (uint32_t)data / SECTOR_SIZE * SECTOR_SIZE;
+        uint32_t end = ((uint32_t)hole + SECTOR_SIZE - 1) / SECTOR_SIZE * SECTOR_SIZE;
+        map_sectors(first, end, PROT_READ);
+        at = end;
     }
 }
 
 void sim_flash_map(int map)
 {
     const struct sim_region_row *region = &sim_regions[sim_maps[map].region];
-    int file;
     size = (uint32_t)region->size;
-    if (size % SECTOR_SIZE != 0) {
-        sim_fail("region %s: flash comes in sectors of %u bytes", region->name, SECTOR_SIZE);
+    if (size % SECTOR_SIZE != 0 || size > SECTOR_SIZE * SECTORS_MAX) {
+        sim_fail("region %s: flash has at most %u sectors of %u bytes", region->name, SECTORS_MAX, SECTOR_SIZE);
     }
+    bytes = sim_mapping(map);
+    map_erased();
     if (sim.options.flash != NULL) {
-        file = open(sim.options.flash, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    } else {
-        sim.options.flash = "flash";
-        file = memfd_create("wasel-sim-flash", MFD_CLOEXEC); /* of this process alone */
+        map_file();
     }
-    if (file < 0) {
-        sim_fail("%s: %s", sim.options.flash, strerror(errno));
+}
+
+/* Makes the sector of an offset writable; one that is not in the file yet gets there. */
+static void unprotect(uint32_t offset)
+{
+    static uint8_t blank[SECTOR_SIZE];
+    uint32_t sector = offset / SECTOR_SIZE * SECTOR_SIZE;
+    if (file >= 0 && !in_file[offset / SECTOR_SIZE]) {
+        memset(blank, ERASED, sizeof blank);
+        if (pwrite(file, blank, sizeof blank, (off_t)sector) != (ssize_t)sizeof blank) {
+            sim_fail("%s: %s", sim.options.flash, strerror(errno));
+        }
+        map_sectors(sector, sector + SECTOR_SIZE, PROT_NONE);
     }
-    make_file(file);
-    bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    view = mmap(sim_mapping(map), size, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0);
-    if (bytes == MAP_FAILED || view == MAP_FAILED) {
-        sim_fail("%s: %s", sim.options.flash, strerror(errno));
-    }
-    (void)close(file);
+    (void)mprotect(bytes + sector, SECTOR_SIZE, PROT_READ | PROT_WRITE);
+}
+
+static void protect(uint32_t offset)
+{
+    (void)mprotect(bytes + offset / SECTOR_SIZE * SECTOR_SIZE, SECTOR_SIZE, mode == ARRAY ? PROT_READ : PROT_NONE);
 }
 
 void sim_flash_end(void)
 {
     char path[4096];
-    if (bytes == NULL || snprintf(path, sizeof path, "%s.count", sim.options.flash) >= (int)sizeof path ||
-        strcmp(sim.options.flash, "flash") == 0) {
+    if (file < 0 || snprintf(path, sizeof path, "%s.count", sim.options.flash) >= (int)sizeof path) {
         return;
     }
-    FILE *file = fopen(path, "w");
-    if (file != NULL) {
-        (void)fprintf(file, "%llu\n", (unsigned long long)operations);
-        (void)fclose(file);
+    FILE *count = fopen(path, "w");
+    if (count != NULL) {
+        (void)fprintf(count, "%llu\n", (unsigned long long)operations);
+        (void)fclose(count);
     }
 }
 
@@ -131,13 +172,16 @@ static void go_on(void)
 static void erase(uint32_t offset)
 {
     uint32_t sector = offset - offset % SECTOR_SIZE;
+    unprotect(sector);
     memset(bytes + sector, ERASED, SECTOR_SIZE / 2 * (uint32_t)count_operation());
+    protect(sector);
     go_on();
 }
 
 static void program(const uint32_t *words, const uint32_t *offsets, uint32_t count)
 {
     uint32_t half_words = count * (uint32_t)count_operation();
+    unprotect(offsets[0]); /* a buffer does not cross sectors */
     for (uint32_t i = 0; i < count && 2 * i < half_words; i++) {
         uint32_t old;
         memcpy(&old, bytes + offsets[i], sizeof old);
@@ -145,6 +189,7 @@ static void program(const uint32_t *words, const uint32_t *offsets, uint32_t cou
         old &= words[i] | mask;
         memcpy(bytes + offsets[i], &old, sizeof old);
     }
+    protect(offsets[0]);
     go_on();
 }
 

