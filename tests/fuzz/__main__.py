@@ -35,6 +35,7 @@ GENERATED_SEEDS = 300
 LONGEST = 8192  # bytes of input
 SLOWEST_S = 10  # an input that takes longer is a finding
 GRACE_S = 600
+INTERRUPTED = 72  # libFuzzer's exit code after a signal from outside
 
 
 def missing_tools() -> str | None:
@@ -87,7 +88,10 @@ def _fuzz(target: str, out: Path, seconds: int, jobs: int) -> int:
     total = 0
     failed = False
     for job, (process, log) in enumerate(running):
-        failed |= process.wait(seconds + GRACE_S) != 0
+        code = process.wait(seconds + GRACE_S)
+        if code == INTERRUPTED:
+            print(f"{target}: interrupted before its time", flush=True)
+        failed |= code not in {0, INTERRUPTED}
         log.close()
         found = re.findall(r"stat::number_of_executed_units:\s*(\d+)", (out / f"{target}-{job}.log").read_text())
         total += int(found[-1]) if found else 0
