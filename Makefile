@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does its own set-up; a second run does no set-up work twice.
-.PHONY: demo test check bench sel4 clean
+.PHONY: demo test check bench soak sel4 clean
 PY := .venv/bin/python
 
 demo:
@@ -21,6 +21,13 @@ check:
 bench:
 	@scripts/setup bench
 	@$(PY) -m bench
+
+# Long runs, SEED of everything random and SCALE of everything counted: make soak SEED=7 SCALE=0.1
+SEED ?= 0
+SCALE ?= 1
+soak:
+	@scripts/setup test
+	@$(PY) -m soak --seed $(SEED) --scale $(SCALE)
 
 sel4:
 	@scripts/setup demo

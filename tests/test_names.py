@@ -5,7 +5,7 @@ import importlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("agent", "edge_engine", "fleet", "qemu", "sel4_bridge")
+PACKAGES = ("agent", "edge_engine", "fleet", "qemu", "sel4_bridge", "soak")
 
 
 def test_no_test_folder_bears_a_packages_name() -> None:
