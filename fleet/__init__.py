@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fleet server: devices, artifacts, desired states, rollouts, and who did what."""

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTP API, version 1: one router per noun. Each route names the role that it needs (fleet.access.needs)."""
+
+from __future__ import annotations
+
+from fleet.api.audit import router as audit_router
+from fleet.api.metrics import router as metrics_router
+from fleet.api.users import router as users_router
+
+__all__ = ["ROUTERS", "metrics_router"]
+
+ROUTERS = (audit_router, users_router)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options and output that the commands of `wasel fleet` share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json as json_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.text import printable, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fleet.client import Client
+
+__all__ = ["Json", "Token", "Url", "client", "show", "show_table", "when"]
+
+Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="The server; also $WASEL_FLEET_URL.")]
+Token = Annotated[str | None, typer.Option("--token", metavar="TOKEN", help="Also $WASEL_FLEET_TOKEN.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def client(url: str | None, token: str | None) -> Client:
+    """Make the client of a command."""
+    from fleet.client import Access, Client
+
+    return Client(Access.find(url, token))
+
+
+def show(value: Any) -> None:
+    """Print JSON."""
+    print(json_module.dumps(value, indent=2, sort_keys=True))
+
+
+def show_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows; texts from devices and people are made printable."""
+    print(table(head, [[printable(str(cell)) for cell in row] for row in rows]))
+
+
+def when(at_ms: int | None) -> str:
+    """Write a time for people."""
+    if not at_ms:
+        return "never"
+    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
