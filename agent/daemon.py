@@ -30,9 +30,11 @@ from agent.files import ModuleCache
 from agent.follow import Pace
 from agent.link.device import Device
 from agent.link.modules import TRACE_STREAM
-from agent.messages import Chunk, Desired, Get, LogLine, SlotReport, State
+from agent.messages import ID_SIZE, Chunk, Command, Desired, Get, LogLine, SlotReport, State
 from agent.mqtt import Broker
+from agent.orders import Orders
 from agent.registry import device_dir, device_port, socket_path
+from agent.telemetry import publish_metrics
 from agent.text import printable
 from agent.topics import TENANT, Topics
 from agent.worker import Worker
@@ -42,11 +44,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.link.modules import SlotStatus, StatusAnswer
+    from agent.messages import Metrics
 
 __all__ = ["Agent", "AgentConfig"]
 
 REPORT_INTERVAL_S = 0.1
 """Least time between two reports of the state."""
+HEARTBEAT_S = 60.0
+"""Most time between them."""
 SAVE_INTERVAL_S = 2.0
 """Most time that a published log record is not in the cursors on disk."""
 RECONNECT_S = (0.1, 3.0)
@@ -80,6 +85,9 @@ class Agent:
         self._poll_now = asyncio.Event()
         self._report = asyncio.Event()
         self._last_note = ""
+        self._boot = os.urandom(ID_SIZE)
+        self._reports = 0
+        self._orders = Orders(lambda: self._device, self._started_or_stopped)
         self._restarted = False
         """The device printed its banner and has not been looked at since."""
         self._saved_s = 0.0
@@ -97,7 +105,9 @@ class Agent:
             self._worker = Worker(self._state, cache, self._ask, self._report.set, self._poll_now.set, self._note)
             if self._config.port is None:
                 device_port(self._config.device)  # an unknown device is an error now, not a retry
-            offline = State(online=False, device=self._config.device, accepted=self._state.desired.sequence).encode()
+            offline = State(
+                online=False, device=self._config.device, accepted=self._state.desired.sequence, boot=self._boot
+            ).encode()
             self._broker = Broker(
                 self._config.broker,
                 on_message=self._message,
@@ -105,6 +115,7 @@ class Agent:
                 will=(self._topics.state, offline),
             )
             self._broker.subscribe(self._topics.desired, qos=1)
+            self._broker.subscribe(self._topics.cmd, qos=1)
             self._broker.subscribe(self._topics.chunk)
             control = serve_control(
                 socket_path(self._config.device, self._config.state),
@@ -112,7 +123,9 @@ class Agent:
             )
             async with self._broker, control:
                 self._note(f"serving {self._config.device} through {self._broker.address}")
-                await self._until(stop, self._hold_link(), self._publish_states())
+                metrics = publish_metrics(lambda: self._device, self._publish_metrics)
+                orders = self._orders.carry_out(self._broker, self._topics.ack)
+                await self._until(stop, self._hold_link(), self._publish_states(), metrics, orders)
                 self._state.save()
                 with contextlib.suppress(BrokerError):
                     await self._broker.publish(
@@ -155,6 +168,8 @@ class Agent:
                     self._desire(Desired.parse(body))
             elif topic == self._topics.chunk:
                 self._worker.chunk(Chunk.parse(body))
+            elif topic == self._topics.cmd:
+                self._orders.take(Command.parse(body))
         except MessageError as error:
             self._note(str(error))
 
@@ -170,6 +185,13 @@ class Agent:
             self._state.save()
             self._worker.failed.clear()
             self._dirty.set()
+
+    def _started_or_stopped(self) -> None:
+        self._poll_now.set()
+
+    async def _publish_metrics(self, metrics: Metrics) -> None:
+        with contextlib.suppress(BrokerError):
+            await self._broker.publish(self._topics.met, metrics.encode())
 
     async def _ask(self, get: Get) -> None:
         try:
@@ -306,7 +328,7 @@ class Agent:
 
     def _build(self, *, online: bool) -> State:
         status = self._status
-        known = {field.name for field in dataclasses.fields(SlotReport)}
+        self._reports += 1
         return State(
             online=online,
             device=self._config.device,
@@ -316,14 +338,18 @@ class Agent:
             kernel=status.kernel if status else "",
             version=status.device_version if status else "",
             arena=status.arena if status else 0,
-            slots=tuple(SlotReport(**slot.model_dump(include=known)) for slot in status.slots) if status else (),
+            image=status.image if status else "",
+            boot=self._boot,
+            report=self._reports,
+            slots=tuple(_report(slot) for slot in status.slots) if status else (),
             progress=dict(self._worker.progress),
             errors=dict(self._worker.failed),
         )
 
     async def _publish_states(self) -> None:
         while True:
-            await self._report.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._report.wait(), HEARTBEAT_S)
             await self._broker.connected.wait()
             self._report.clear()
             try:
@@ -334,3 +360,9 @@ class Agent:
             except WaselError as error:
                 self._note(str(error))
             await asyncio.sleep(REPORT_INTERVAL_S)
+
+
+def _report(slot: SlotStatus) -> SlotReport:
+    """Give a slot's status as the agent reports it: the manifest's number is called `release` there."""
+    known = {field.name for field in dataclasses.fields(SlotReport)}
+    return SlotReport(**slot.model_dump(include=known), release=slot.sequence)

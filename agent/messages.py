@@ -20,7 +20,21 @@ from agent.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["Chunk", "Desired", "DesiredSlot", "Get", "LogLine", "Progress", "SlotReport", "State", "slice_module"]
+__all__ = [
+    "ACTIONS",
+    "Ack",
+    "Chunk",
+    "Command",
+    "Desired",
+    "DesiredSlot",
+    "Get",
+    "LogLine",
+    "Metrics",
+    "Progress",
+    "SlotReport",
+    "State",
+    "slice_module",
+]
 
 VERSION = 1
 MAX_BODY = 256 * 1024
@@ -38,7 +52,15 @@ MAX_STRINGS_SIZE = 16000
 """Bytes of all of them."""
 MAX_TEXT = 4096
 """Characters of any other text."""
+MAX_COUNTERS = 64
+"""Of a slot in one `met`."""
+MAX_NAME = 64
+"""Characters of a counter's name."""
 DIGEST_SIZE = 32
+ID_SIZE = 8
+"""Bytes that tell agents' processes, and commands, from one another."""
+ACTIONS = ("ping", "start", "stop")
+"""What a `cmd` may ask for."""
 STATES = ("empty", "stopped", "running", "exited", "trapped", "refused")
 
 
@@ -101,6 +123,17 @@ class _Fields:
     def optional_digest(self, key: str) -> bytes | None:
         value = self._take(key, None, lambda v: isinstance(v, bytes) and len(v) == DIGEST_SIZE)
         return None if value is None else bytes(value)
+
+    def id(self, key: str, default: Any = ...) -> bytes:
+        return bytes(self._take(key, default, lambda v: isinstance(v, bytes) and len(v) == ID_SIZE))
+
+    def optional_flag(self, key: str) -> bool | None:
+        value = self._take(key, None, lambda v: isinstance(v, bool))
+        return None if value is None else bool(value)
+
+    def optional_unsigned(self, key: str) -> int | None:
+        value = self._take(key, None, lambda v: type(v) is int and 0 <= v < 1 << 64)
+        return None if value is None else int(value)
 
     def strings(self, key: str) -> tuple[str, ...]:
         def good(value: Any) -> bool:
@@ -224,6 +257,21 @@ class SlotReport:
     log_next: int = 0
     memory: int = 0
     bookkeeping: int = 0
+    confirmed: bool | None = None
+    """Whether the module stays at the next start; None: no module, or not known."""
+    signed: bool | None = None
+    name: str | None = None
+    """This and the next three from the manifest of a signed module."""
+    version: str | None = None
+    release: int | None = None
+    """The manifest's sequence number, which is not that of the desired state."""
+    key: bytes | None = None
+    """Id of the key that signed it."""
+    reason: str | None = None
+    """Why it is stopped, if nobody asked for it."""
+    budget: int | None = None
+    """Percent of the CPU that it may use."""
+    period_us: int | None = None
 
 
 @dataclass(frozen=True)
@@ -257,6 +305,12 @@ class State:
     """Why a slot is not as the desired state of `sequence` wants it."""
     arena: int = 0
     """Bytes that a module may use on the device; 0: unknown."""
+    image: str = ""
+    """Of the device: "development" or "release"; "" while unknown."""
+    boot: bytes = bytes(ID_SIZE)
+    """Random, of the agent's process."""
+    report: int = 0
+    """Counts the reports of that process; 0: the will, which comes whenever the broker sends it."""
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -281,6 +335,9 @@ class State:
             kernel=fields.text("kernel", ""),
             version=fields.text("version", ""),
             arena=fields.unsigned("arena", 1 << 63, 0),
+            image=fields.text("image", ""),
+            boot=fields.id("boot", bytes(ID_SIZE)),
+            report=fields.unsigned("report", 1 << 63, 0),
             slots=tuple(map(_slot_report, fields.list("slots"))),
             progress=progress,
             errors=errors,
@@ -298,6 +355,9 @@ class State:
                 "kernel": self.kernel,
                 "version": self.version,
                 "arena": self.arena,
+                "image": self.image,
+                "boot": self.boot,
+                "report": self.report,
                 "slots": [{k: v for k, v in vars(slot).items() if v is not None} for slot in self.slots],
                 "progress": {slot: vars(entry) for slot, entry in self.progress.items()},
                 "errors": self.errors,
@@ -322,6 +382,15 @@ def _slot_report(fields: _Fields) -> SlotReport:
         log_next=fields.unsigned("log_next", 1 << 63, 0),
         memory=fields.unsigned("memory", 1 << 63, 0),
         bookkeeping=fields.unsigned("bookkeeping", 1 << 63, 0),
+        confirmed=fields.optional_flag("confirmed"),
+        signed=fields.optional_flag("signed"),
+        name=fields.optional_text("name"),
+        version=fields.optional_text("version"),
+        release=fields.optional_unsigned("release"),
+        key=fields.optional_digest("key"),
+        reason=fields.optional_text("reason"),
+        budget=fields.optional_unsigned("budget"),
+        period_us=fields.optional_unsigned("period_us"),
     )
 
 
@@ -403,6 +472,82 @@ class LogLine:
         )
         fields.end()
         return record
+
+    def encode(self) -> bytes:
+        """Make the message."""
+        return _dump(vars(self))
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Counters of slots, as the device gives them to `wasel stats`."""
+
+    slots: dict[int, dict[str, int]]
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Check a message."""
+        fields = _load(body, "met")
+        slots: dict[int, dict[str, int]] = {}
+        for slot, counters in fields.by_slot("slots").items():
+            if not isinstance(counters, dict) or len(counters) > MAX_COUNTERS:
+                raise MessageError(f"met: slot {slot}: not a map of at most {MAX_COUNTERS} counters")
+            for name, value in counters.items():
+                if not isinstance(name, str) or len(name) > MAX_NAME or type(value) is not int or value >> 64:
+                    raise MessageError(f"met: slot {slot}: {name!r:.40} is no counter")
+            slots[slot] = dict(counters)
+        fields.end()
+        return cls(slots)
+
+    def encode(self) -> bytes:
+        """Make the message."""
+        return _dump(vars(self))
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something to do once, now; what shall last is a desired state."""
+
+    id: bytes
+    """Of the command: one that comes twice is done once."""
+    action: str
+    """One of ACTIONS."""
+    slot: int | None = None
+    """For start and stop."""
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Check a message."""
+        fields = _load(body, "cmd")
+        number, action = fields.id("id"), fields.text("do")
+        slot = fields.optional_unsigned("slot")
+        fields.end()
+        if action not in ACTIONS:
+            raise MessageError(f"cmd: {action!r:.40} is none of {', '.join(ACTIONS)}")
+        if (slot is None) != (action == "ping") or (slot or 0) >= MAX_SLOTS:
+            raise MessageError(f"cmd: {action} with slot {slot}")
+        return cls(number, action, slot)
+
+    def encode(self) -> bytes:
+        """Make the message."""
+        return _dump({"id": self.id, "do": self.action, "slot": self.slot})
+
+
+@dataclass(frozen=True)
+class Ack:
+    """What came of a command."""
+
+    id: bytes
+    ok: bool
+    error: str | None = None
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Check a message."""
+        fields = _load(body, "ack")
+        ack = cls(fields.id("id"), fields.flag("ok"), fields.optional_text("error"))
+        fields.end()
+        return ack
 
     def encode(self) -> bytes:
         """Make the message."""

@@ -50,3 +50,18 @@ class Topics:
     def log(self) -> str:
         """QoS 0, agent to server."""
         return self._leaf("log")
+
+    @property
+    def met(self) -> str:
+        """QoS 0, agent to server."""
+        return self._leaf("met")
+
+    @property
+    def cmd(self) -> str:
+        """QoS 1, server to agent."""
+        return self._leaf("cmd")
+
+    @property
+    def ack(self) -> str:
+        """QoS 1, agent to server."""
+        return self._leaf("ack")

@@ -13,7 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import MessageError, UsageError
-from agent.messages import Chunk, Desired, DesiredSlot, Get, LogLine, Progress, SlotReport, State, slice_module
+from agent.messages import (
+    Ack,
+    Chunk,
+    Command,
+    Desired,
+    DesiredSlot,
+    Get,
+    LogLine,
+    Metrics,
+    Progress,
+    SlotReport,
+    State,
+    slice_module,
+)
 from agent.mqtt import BrokerAddress
 from agent.topics import Topics
 
@@ -29,7 +42,7 @@ slots = st.builds(
     texts,
 )
 desired = st.builds(Desired, st.integers(0, (1 << 63) - 1), st.dictionaries(st.integers(0, 63), slots, max_size=4))
-parsers = st.sampled_from([Desired, State, Get, Chunk, LogLine])
+parsers = st.sampled_from([Desired, State, Get, Chunk, LogLine, Metrics, Command, Ack])
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=40),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=4),
@@ -48,16 +61,54 @@ def test_chunk_round_trip(digest, offset, data):
 
 
 def test_state_round_trip():
-    report = SlotReport(1, "trapped", DIGEST, 5, None, "unreachable", None, "#0 main", 3, 4, 65536, 100)
+    report = SlotReport(
+        1, "trapped", DIGEST, 5, None, "unreachable", None, "#0 main", 3, 4, 65536, 100, confirmed=False, signed=True,
+        name="app", version="1.2.3", release=7, key=DIGEST, reason="watchdog", budget=50, period_us=1000,
+    )  # fmt: skip
     state = State(
-        True, "dev", 7, 8, True, "stand-in", "0.1.0", (report,), {1: Progress(DIGEST, 1, 5, "pull")}, {0: "no"}
-    )
+        True, "dev", 7, 8, True, "stand-in", "0.1.0", (report,), {1: Progress(DIGEST, 1, 5, "pull")}, {0: "no"},
+        image="release", boot=b"12345678", report=9,
+    )  # fmt: skip
     assert State.parse(state.encode()) == state
 
 
 def test_log_and_get_round_trip():
     assert LogLine.parse(LogLine(0, 1, 9, b"text", line=True).encode()) == LogLine(0, 1, 9, b"text", line=True)
     assert Get.parse(Get(DIGEST, 4096, 4096, 8).encode()) == Get(DIGEST, 4096, 4096, 8)
+
+
+def test_metrics_and_commands_round_trip():
+    for message in (
+        Metrics({0: {"cpu_us": 1 << 63}, 1: {}}),
+        Command(b"12345678", "ping"),
+        Command(b"12345678", "stop", 1),
+        Ack(b"12345678", ok=True),
+        Ack(b"12345678", ok=False, error="no such slot"),
+    ):
+        assert type(message).parse(message.encode()) == message
+
+
+@pytest.mark.parametrize(
+    ("parser", "fields"),
+    [
+        (Metrics, {"slots": {0: {"cpu": -1}}}),
+        (Metrics, {"slots": {0: {"cpu": 1 << 64}}}),
+        (Metrics, {"slots": {0: {1: 1}}}),
+        (Metrics, {"slots": {0: {"cpu": True}}}),
+        (Metrics, {"slots": {0: {f"c{n}": n for n in range(65)}}}),
+        (Metrics, {"slots": {0: []}}),
+        (Command, {"id": b"12345678", "do": "reboot"}),
+        (Command, {"id": b"12345678", "do": "start"}),
+        (Command, {"id": b"12345678", "do": "ping", "slot": 0}),
+        (Command, {"id": b"12345678", "do": "stop", "slot": 64}),
+        (Command, {"id": b"short", "do": "ping"}),
+        (Ack, {"id": b"12345678"}),
+        (Ack, {"id": b"12345678", "ok": True, "more": 1}),
+    ],
+)
+def test_metrics_and_commands_are_strict(parser, fields):
+    with pytest.raises(MessageError):
+        parser.parse(cbor2.dumps({"v": 1} | fields))
 
 
 @given(parsers, st.binary(max_size=200))
@@ -150,6 +201,7 @@ def test_the_page_and_the_code_agree_byte_for_byte():
     page = (Path(__file__).resolve().parents[2] / "docs" / "MQTT.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^### (\w+).*?```\n(.*?)```", page, re.MULTILINE | re.DOTALL)
     kinds = {"desired": Desired, "state": State, "get": Get, "chunk": Chunk, "log": LogLine}
+    kinds |= {"met": Metrics, "cmd": Command, "ack": Ack}
     seen = set()
     for leaf, block in blocks:
         body = bytes.fromhex(re.sub(r"#.*", "", block))
