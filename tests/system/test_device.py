@@ -73,7 +73,7 @@ BAD = {
     "truncated section": (m.module(m.NOP)[:-4], ("section 10", "at 0x2f")),
     "invalid body": (m.module(m.I32_ADD), ("i32.add", "at 0x34", "function 0")),
     "unknown import": (UNKNOWN_IMPORT, ("import env.launch_missiles", "at 0x12")),
-    "need above the arena": (m.module(m.NOP, pages=200), ("arena", "200 pages", "8388608")),
+    "need above the arena": (m.module(m.NOP, pages=200), ("arena", "13107200 bytes of linear memory", "8388608")),
 }
 
 
