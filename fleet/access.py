@@ -37,6 +37,7 @@ __all__ = [
     "create_token",
     "create_user",
     "needs",
+    "public",
     "resolve_token",
     "revoke_token",
     "token_hash",
@@ -225,3 +226,10 @@ def needs(role: Role) -> Callable[[Request], Principal]:
 
     vars(check)["role"] = role  # tests ask every route for it
     return check
+
+
+def public() -> None:
+    """Mark a route that takes no login: every route declares `needs(...)` or this (fleet.auth.guard)."""
+
+
+vars(public)["role"] = None  # as for `needs`

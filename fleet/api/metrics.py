@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
+from fleet.access import public
 from fleet.api.common import TheFleet, Viewer
 
 __all__ = ["router"]
@@ -29,7 +30,7 @@ def openapi(request: Request, _who: Viewer) -> dict[str, Any]:
     return schema
 
 
-@router.get("/healthz")
+@router.get("/healthz", dependencies=[Depends(public)])
 def health(fleet: TheFleet) -> dict[str, Any]:
     """Say that the server answers and reaches its database; no login, no data."""
     with fleet.database.read() as session:
