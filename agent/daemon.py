@@ -40,6 +40,7 @@ from agent.topics import TENANT, Topics
 from agent.worker import Worker
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -69,6 +70,8 @@ class AgentConfig:
     state: Path | None = None
     """Root of the runtime files, None for the default."""
     tenant: str = TENANT
+    tls: ssl.SSLContext | None = None
+    """For mqtts://; None: the system's authorities, no certificate of our own."""
 
 
 class Agent:
@@ -113,6 +116,7 @@ class Agent:
                 on_message=self._message,
                 on_connected=self._report.set,
                 will=(self._topics.state, offline),
+                tls=self._config.tls,
             )
             self._broker.subscribe(self._topics.desired, qos=1)
             self._broker.subscribe(self._topics.cmd, qos=1)

@@ -14,6 +14,7 @@ The tree (exit code in brackets; docs/exit-codes.md is the page for users)::
     │   └── DeviceError           the device answered with an error code
     │       └── DeniedError [3]   it does not trust, or does not allow, what it was given
     ├── BrokerError [5]           the MQTT broker is unreachable or closed the connection
+    │   └── LoginRefusedError     it does not take user and password
     ├── MessageError [1]          a peer's MQTT message or control file is malformed (the peer's fault)
     ├── BudgetError [124]         stopped by fuel or timeout
     └── TrapError [134]           the module trapped
@@ -41,6 +42,7 @@ __all__ = [
     "DeviceError",
     "LinkError",
     "LinkLostError",
+    "LoginRefusedError",
     "MessageError",
     "NoAnswerError",
     "PortError",
@@ -122,6 +124,10 @@ class BrokerError(WaselError):
     """The MQTT broker is unreachable or closed the connection."""
 
     exit_code = EXIT_BROKER
+
+
+class LoginRefusedError(BrokerError):
+    """The broker does not take our login."""
 
 
 class MessageError(WaselError):

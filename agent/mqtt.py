@@ -25,7 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.errors import BrokerError, UsageError
+from agent.errors import BrokerError, LoginRefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +89,7 @@ class Broker:
         will: tuple[str, bytes] | None = None,
         client_id: str | None = None,
         timeout_s: float = 10.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.address = BrokerAddress.parse(url)
         self._on_message = on_message
@@ -106,8 +107,9 @@ class Broker:
         )
         if self.address.user is not None:
             client.username_pw_set(self.address.user, self.address.password)
-        if self.address.tls:
-            client.tls_set_context(ssl.create_default_context())
+        self._tls = (tls or ssl.create_default_context()) if self.address.tls else None
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         if will is not None:
             client.will_set(will[0], will[1], qos=1, retain=True)
         client.reconnect_delay_set(min_delay=1, max_delay=5)
@@ -123,7 +125,7 @@ class Broker:
         try:
             async with asyncio.timeout(self._timeout_s):
                 # Paho does not say why a connection failed: try the way to the broker first.
-                _, writer = await asyncio.open_connection(self.address.host, self.address.port)
+                _, writer = await asyncio.open_connection(self.address.host, self.address.port, ssl=self._tls)
                 writer.close()
                 properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
                 properties.ReceiveMaximum = RECEIVE_MAXIMUM
@@ -136,6 +138,9 @@ class Broker:
         except TimeoutError:
             await self.close()
             raise BrokerError(f"broker {self.address}: no answer within {self._timeout_s:g} s") from None
+        except ssl.SSLError as error:
+            await self.close()
+            raise BrokerError(f"broker {self.address}: TLS: {error.reason or error}; is it the right CA?") from error
         except OSError as error:
             await self.close()
             reason = error.strerror or str(error)
@@ -232,7 +237,7 @@ class Broker:
 
     def _refused(self, reason: str) -> None:
         if not self._first.done():
-            self._first.set_exception(BrokerError(f"broker {self.address}: refused the connection: {reason}"))
+            self._first.set_exception(LoginRefusedError(f"broker {self.address}: refused the connection: {reason}"))
 
     def _down(self, reason: str) -> None:
         self.connected.clear()
