@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bump allocation in the arena; contract in arena.h. */
+#include "compact.h"
 #include "arena.h"
 
 #include "bytes.h"
+
+EE_COMPACT
 
 void ee_arena_init(struct ee_arena *arena, void *base, size_t limit)
 {
@@ -45,3 +48,5 @@ bool ee_arena_set_limit(struct ee_arena *arena, size_t limit)
     arena->limit = limit;
     return true;
 }
+
+EE_COMPACT_END

@@ -6,8 +6,11 @@
  * Offsets in the module come from translating that function again without writing, so no table is kept for them. The
  * frames stay as the trap left them until the next call.
  */
+#include "compact.h"
 #include "error.h"
 #include "interpret.h"
+
+EE_COMPACT
 
 enum { MAX_FRAMES = 64 }; /* written; deeper ones are counted */
 
@@ -158,3 +161,5 @@ size_t ee_backtrace(const struct ee_instance *instance, char *out, size_t size)
         out[text.length] = 0;
     return text.length;
 }
+
+EE_COMPACT_END

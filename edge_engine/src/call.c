@@ -5,9 +5,12 @@
  * Only these use the machine's stack, and only nested (a host function that calls back, instances that call each
  * other), so EE_MAX_NESTING bounds it. Each nested call's frames begin where the caller's frames end (in->top).
  */
+#include "compact.h"
 #include "error.h"
 #include "interpret.h"
 #include "native.h"
+
+EE_COMPACT
 
 static bool fits(const struct ee_instance *in, const uint8_t *at, size_t bytes)
 {
@@ -133,3 +136,5 @@ enum ee_status ee_call(struct ee_instance *in, uint32_t index, const uint64_t *a
         return EE_MISUSE;
     return ee_invoke(in, NULL, index, args, results) == EE_TRAP_NONE ? EE_OK : EE_TRAPPED;
 }
+
+EE_COMPACT_END

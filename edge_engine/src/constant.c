@@ -5,8 +5,11 @@
  * Most have one instruction. The depth of the others is bounded by their size; beyond a few values the stack lies in
  * the arena's free part.
  */
+#include "compact.h"
 #include "instruction.h"
 #include "runtime.h"
+
+EE_COMPACT
 
 enum { NEAR_DEPTH = 8 };
 
@@ -94,3 +97,5 @@ bool ee_constant(struct ee_instance *in, struct ee_range range, uint64_t value[2
     struct ee_reader r = {.p = ee_at(in->module, range.begin), .end = ee_at(in->module, range.end)};
     return ee_constant_item(in, &r, value);
 }
+
+EE_COMPACT_END

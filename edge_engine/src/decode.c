@@ -4,10 +4,13 @@
  * Two passes over section headers: the first checks their order and finds out how much there is, so that each table
  * is allocated once with the right size; the second decodes. Contract in module.h.
  */
+#include "compact.h"
 #include "decode.h"
 
 #include "bytes.h"
 #include "limits.h"
+
+EE_COMPACT
 
 /* Place of a section in the prescribed order; the data count comes before the code (core spec 5.5.2). */
 static uint32_t section_order(uint32_t id)
@@ -174,3 +177,5 @@ enum ee_status ee_decode(const uint8_t *bytes, size_t size, struct ee_arena *are
     *module = m;
     return EE_OK;
 }
+
+EE_COMPACT_END

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pieces that several sections share: errors, counts, types, limits, constant expressions. Contract in decode.h. */
+#include "compact.h"
 #include "decode.h"
 
 #include "limits.h"
+
+EE_COMPACT
 
 uint32_t ee_decode_offset(const struct ee_decoder *d) { return (uint32_t)(d->r.p - d->module->bytes); }
 
@@ -147,3 +150,5 @@ enum ee_status ee_decode_expression(struct ee_decoder *d, struct ee_range *range
     range->end = ee_decode_offset(d);
     return EE_OK;
 }
+
+EE_COMPACT_END

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sections with contents: elements, code and data (core spec 5.5.12 to 5.5.15). Contents stay where they are. */
+#include "compact.h"
 #include "decode.h"
+
+EE_COMPACT
 
 /* Elements: how the first number encodes mode and form. */
 enum {
@@ -155,3 +158,5 @@ enum ee_status ee_decode_data(struct ee_decoder *d)
         EE_TRY(decode_data_segment(d, &m->data[m->data_count]));
     return EE_OK;
 }
+
+EE_COMPACT_END

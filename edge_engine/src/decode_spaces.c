@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sections that fill the index spaces: imports, functions, tables, memories, globals; then exports and start. */
+#include "compact.h"
 #include "decode.h"
+
+EE_COMPACT
 
 /* Reads one import. In the counting pass its description goes to scratch records. */
 static enum ee_status decode_import(struct ee_decoder *d, struct ee_import_entry *entry, uint32_t *type,
@@ -193,3 +196,5 @@ enum ee_status ee_decode_start(struct ee_decoder *d)
         return ee_decode_fail(d, EE_INVALID, "unknown function in the start section");
     return EE_OK;
 }
+
+EE_COMPACT_END

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The type section (core spec 5.5.4). Parameters and results stay in the module; equal types find each other. */
+#include "compact.h"
 #include "decode.h"
 
 #include "bytes.h"
 #include "limits.h"
 #include "sort.h"
+
+EE_COMPACT
 
 static enum ee_status decode_values(struct ee_decoder *d, uint32_t most, const char *too_many, uint32_t *offset,
                                     uint16_t *count, uint16_t *slots)
@@ -99,3 +102,5 @@ enum ee_status ee_decode_types(struct ee_decoder *d)
         EE_TRY(decode_type(d, &m->types[m->type_count]));
     return find_equal_types(d);
 }
+
+EE_COMPACT_END

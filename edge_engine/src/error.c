@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages in struct ee_error, and the texts of status and trap codes; contract in error.h. */
+#include "compact.h"
 #include "error.h"
+
+EE_COMPACT
 
 /* Nothing here is fast or often used; copies of it in each caller would only be large. */
 #define EE_ONCE __attribute__((noinline))
@@ -133,3 +136,5 @@ const char *ee_trap_text(enum ee_trap trap)
     };
     return (size_t)trap < sizeof texts / sizeof *texts ? texts[trap] : "unknown trap";
 }
+
+EE_COMPACT_END

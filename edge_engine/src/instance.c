@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making an instance out of a module's bytes: ee_load and ee_start; the layout stands in runtime.h. */
+#include "compact.h"
 #include "error.h"
 #include "handlers.h"
 #include "operations.h"
+
+EE_COMPACT
 
 /* Where handlers begin, and the two stubs (EE_EXIT_CODE, EE_LAZY_CODE); false: handler words cannot reach them all. */
 static bool place_handlers(struct ee_instance *in)
@@ -249,3 +252,5 @@ void ee_instance_usage(const struct ee_instance *in, struct ee_usage *usage)
                                .code_bytes = in->code_bytes,
                                .stack_bytes = in->stack_size};
 }
+
+EE_COMPACT_END

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Decoding of single instructions and local declarations; contract in instruction.h. */
+#include "compact.h"
 #include "instruction.h"
 
 #include "bytes.h"
+
+EE_COMPACT
 
 static bool is_valtype(uint8_t byte)
 {
@@ -216,3 +219,5 @@ bool ee_read_local_run(struct ee_reader *r, uint32_t *left, struct ee_local_run 
     --*left;
     return true;
 }
+
+EE_COMPACT_END

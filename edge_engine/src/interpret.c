@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The handlers that are written by hand: entry and exit, traps, calls that leave the fast path. See interpret.h. */
+#include "compact.h"
 #include "interpret.h"
 #include "native.h"
+
+EE_COMPACT
 
 enum ee_trap ee_interpret(struct ee_instance *in, const uint8_t *pc, uint8_t *fp)
 {
@@ -182,3 +185,5 @@ enum ee_trap ee_native(EE_ARGS)
     fp -= *(const ee_u16u *)(back - 2);
     EE_GO(back);
 }
+
+EE_COMPACT_END

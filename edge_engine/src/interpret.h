@@ -45,16 +45,23 @@ extern uint32_t *ee_profile;
 #endif
 
 /*
- * A handler word is the handler's distance from the lowest one, in units of its alignment: 16 bits reach 512 KiB. Code
- * with sanitizers is longer.
+ * A handler word is the handler's distance from the lowest one, in units of its alignment: 16 bits reach 256 KiB where
+ * every instruction has 4 bytes, so that alignment costs nothing, and 512 KiB elsewhere. Code with sanitizers is longer.
  */
 #define EE_HANDLER_BYTES 2
 #if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
 #define EE_HANDLER_SHIFT 7
+#elif defined(__aarch64__)
+#define EE_HANDLER_SHIFT 2
 #else
 #define EE_HANDLER_SHIFT 3
 #endif
-#define EE_HANDLER __attribute__((aligned(1 << EE_HANDLER_SHIFT), visibility("hidden"))) enum ee_trap
+#if defined(__aarch64__)
+#define EE_HANDLER_ALIGNMENT (1 << EE_HANDLER_SHIFT)
+#else
+#define EE_HANDLER_ALIGNMENT (2 << EE_HANDLER_SHIFT)
+#endif
+#define EE_HANDLER __attribute__((aligned(EE_HANDLER_ALIGNMENT), visibility("hidden"))) enum ee_trap
 typedef uint16_t ee_word __attribute__((aligned(1)));
 #define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + ((uint64_t)*(const ee_word *)(p) << EE_HANDLER_SHIFT)))
 
@@ -86,20 +93,18 @@ typedef uint16_t ee_word __attribute__((aligned(1)));
 #define FA64 (fa[0])
 #define FA32 (((ee_f32x4)fa)[0])
 /* What the other lanes hold afterwards is nobody's concern; saying so saves an instruction. */
-#define SET_FA64(x)                                            \
-    do {                                                       \
-        ee_f64x2 any_ = __builtin_nondeterministic_value(fa);  \
-        any_[0] = (x);                                         \
-        fa = any_;                                             \
+#define SET_FA64(x)                                        \
+    do {                                                   \
+        ee_f64x2 any_ = {(x)};                             \
+        fa = __builtin_shufflevector(any_, any_, 0, -1);   \
     } while (0)
-#define SET_FA32(x)                                                      \
-    do {                                                                 \
-        ee_f32x4 any_ = __builtin_nondeterministic_value((ee_f32x4)fa);  \
-        any_[0] = (x);                                                   \
-        fa = (ee_f64x2)any_;                                             \
+#define SET_FA32(x)                                                           \
+    do {                                                                      \
+        ee_f32x4 any_ = {(x)};                                                \
+        fa = (ee_f64x2)__builtin_shufflevector(any_, any_, 0, -1, -1, -1);    \
     } while (0)
 
-#define EE_FORGET_ACC() (acc = __builtin_nondeterministic_value(acc))
+#define EE_FORGET_ACC() __asm__("" : "=r"(acc))
 
 /* After an access that may fault: pc must not have been advanced before it. */
 #define EE_KEEP_PC() __asm__ volatile("" : "+r"(pc) : : "memory")

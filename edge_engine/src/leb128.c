@@ -3,7 +3,10 @@
  * LEB128 integers (core spec 5.2.2): at most ceil(N/7) bytes; the last one's bits beyond N are zero, or for signed
  * numbers equal to the sign.
  */
+#include "compact.h"
 #include "reader.h"
+
+EE_COMPACT
 
 static const char unexpected_end[] = "unexpected end";
 static const char too_long[] = "integer representation too long";
@@ -93,3 +96,5 @@ bool ee_read_bytes(struct ee_reader *r, uint32_t size, const uint8_t **bytes)
     r->p += size;
     return true;
 }
+
+EE_COMPACT_END

@@ -3,8 +3,11 @@
  * Imports (core spec 4.5.3): asks the resolver for each, checks the type of what comes from another instance, and
  * fills the instance's index spaces. What a host function computes is the host's word.
  */
+#include "compact.h"
 #include "error.h"
 #include "runtime.h"
+
+EE_COMPACT
 
 static struct ee_name name_at(const struct ee_module *module, struct ee_range range)
 {
@@ -111,3 +114,5 @@ enum ee_status ee_link(struct ee_instance *in, const struct ee_config *config, s
     }
     return EE_OK;
 }
+
+EE_COMPACT_END

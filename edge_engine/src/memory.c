@@ -5,7 +5,10 @@
  * Memory ends at its owner's arena's end; growing moves the contents and the base down into the arena's free part.
  * Bulk instructions check their whole range before they write (core spec 4.4.7.10 ff.), with 64-bit arithmetic.
  */
+#include "compact.h"
 #include "runtime.h"
+
+EE_COMPACT
 
 bool ee_charge(struct ee_instance *in, uint64_t units)
 {
@@ -89,3 +92,5 @@ enum ee_trap ee_memory_init(struct ee_instance *in, const uint64_t *operands, ui
     memmove(in->memory->base + to, ee_at(in->module, data->bytes.begin) + from, count);
     return EE_TRAP_NONE;
 }
+
+EE_COMPACT_END

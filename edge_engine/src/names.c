@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Function names for people: the name section (core spec 7.4.1), else an export's name. Contract in module.h. */
+#include "compact.h"
 #include "module.h"
 #include "reader.h"
+
+EE_COMPACT
 
 static bool from_name_section(const struct ee_module *m, uint32_t function, struct ee_name *name)
 {
@@ -37,3 +40,5 @@ bool ee_function_name(const struct ee_module *module, uint32_t function, struct 
     }
     return false;
 }
+
+EE_COMPACT_END

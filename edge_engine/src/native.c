@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Native code of a module: finding and attaching it, entering it, and what it calls. Contract in native.h. */
+#include "compact.h"
 #include "native.h"
 
 #include "error.h"
 #include "reader.h"
+
+EE_COMPACT
 
 /* Ends execution in native code; whoever owns the address space turns it into the trap. */
 _Noreturn static void raise_from(struct ee_instance *in, enum ee_trap trap, const void *frame)
@@ -296,3 +299,5 @@ void ee_native_fault(struct ee_instance *in, uint64_t pc, uint64_t frame, enum e
     ee_unwind(in, trap != EE_TRAP_NONE ? trap : ee_fault_trap(in, address));
     in->native_depth = depth;
 }
+
+EE_COMPACT_END

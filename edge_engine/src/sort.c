@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Heapsort of indices; contract in sort.h. */
+#include "compact.h"
 #include "sort.h"
 
 #include "bytes.h"
+
+EE_COMPACT
 
 int ee_compare_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
@@ -41,3 +44,5 @@ void ee_sort(const struct ee_module *module, uint32_t *indices, uint32_t count, 
         sink(module, indices, 0, left, compare);
     }
 }
+
+EE_COMPACT_END

@@ -3,8 +3,11 @@
  * Tables (core spec 4.4.6). Elements are references of 8 bytes in the owner's arena; a table that outgrows its place
  * gets a larger one, and the old place is lost to the arena, so places grow by half.
  */
+#include "compact.h"
 #include "reader.h"
 #include "runtime.h"
+
+EE_COMPACT
 
 bool ee_table_reserve(struct ee_table_cell *table, uint32_t size)
 {
@@ -120,3 +123,5 @@ enum ee_trap ee_table_init(struct ee_instance *in, const uint64_t *operands, uin
     }
     return EE_TRAP_NONE;
 }
+
+EE_COMPACT_END

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Translation of a function: scratch memory, locals and the walk over the body. See translate.h. */
+#include "compact.h"
 #include "translate.h"
+
+EE_COMPACT
 
 static void *take(uint8_t **top, size_t size)
 {
@@ -142,3 +145,5 @@ uint32_t ee_source_offset(struct ee_instance *in, struct ee_func *function, cons
     (void)translate(&t, in, ee_func_index(function));
     return t.found;
 }
+
+EE_COMPACT_END

@@ -3,7 +3,10 @@
  * Calls and returns. A callee's frame begins at its first argument, in the caller's operand stack; one result comes
  * back in an accumulator, several lie where the arguments began.
  */
+#include "compact.h"
 #include "translate.h"
+
+EE_COMPACT
 
 static uint32_t function_offset(const struct ee_translator *t, uint32_t index)
 {
@@ -129,3 +132,5 @@ void ee_return_values(struct ee_translator *t)
     }
     EE_DO(t, EE_DO_return, EE_SLOT(t->return_slot));
 }
+
+EE_COMPACT_END

@@ -3,7 +3,10 @@
  * Structured control: blocks become labels and branches. Values that cross a label are in their own slots, which are
  * the same from every side; see translate.h for the state at labels.
  */
+#include "compact.h"
 #include "translate.h"
+
+EE_COMPACT
 
 static struct ee_block *current(struct ee_translator *t) { return ee_block_at(t, t->depth - 1); }
 
@@ -303,3 +306,5 @@ bool ee_translate_control(struct ee_translator *t)
     t->skipped = 0;
     return true;
 }
+
+EE_COMPACT_END

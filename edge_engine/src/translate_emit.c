@@ -5,7 +5,10 @@
  * Leaving the window, the longest sequence of operations that the trie knows becomes one instruction. In a dry run
  * positions advance the same way but nothing is written.
  */
+#include "compact.h"
 #include "translate.h"
+
+EE_COMPACT
 
 #define EE_MAX_INSTRUCTION 256u /* bytes, of the longest superinstruction */
 
@@ -184,3 +187,5 @@ void ee_swap_last(struct ee_translator *t)
     *last = *before;
     *before = swap;
 }
+
+EE_COMPACT_END

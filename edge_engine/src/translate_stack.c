@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The translator's picture of operand stack, locals and accumulators; what the parts mean stands in translate.h. */
+#include "compact.h"
 #include "translate.h"
+
+EE_COMPACT
 
 static bool is_local(const struct ee_translator *t, uint32_t slot) { return slot < t->local_slots; }
 
@@ -253,3 +256,5 @@ void ee_local_set(struct ee_translator *t, uint32_t index, bool keep)
         ee_push_const(t, e.type, e.value);
     }
 }
+
+EE_COMPACT_END

@@ -5,7 +5,10 @@
  * At most one operand of a class can be in its accumulator; a constant operand that no form takes goes through the
  * accumulator or its own slot first.
  */
+#include "compact.h"
 #include "translate.h"
+
+EE_COMPACT
 
 /* Operation with up to two source operands, each a slot, a constant or (no operand) the accumulator. */
 struct form {
@@ -374,3 +377,5 @@ bool ee_translate_value(struct ee_translator *t)
         return bulk_instruction(t);
     }
 }
+
+EE_COMPACT_END

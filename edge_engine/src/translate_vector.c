@@ -3,7 +3,10 @@
  * Instructions on v128. Their forms are few (operations_simd.py): operands that are neither in a slot nor where a form
  * wants them are put into their own slots first, and results stay in the floating-point accumulator.
  */
+#include "compact.h"
 #include "translate.h"
+
+EE_COMPACT
 
 struct form {
     uint64_t operands[EE_MAX_OPERANDS];
@@ -211,3 +214,5 @@ void ee_translate_vector(struct ee_translator *t, const struct ee_shape *shape, 
         __builtin_unreachable(); /* scalar shapes are translated elsewhere */
     }
 }
+
+EE_COMPACT_END

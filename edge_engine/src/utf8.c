@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names (core spec 5.2.4): well-formed UTF-8 as in Unicode's table 3-7: nothing overlong, no surrogates. */
+#include "compact.h"
 #include "reader.h"
+
+EE_COMPACT
 
 /* Bytes of the character that starts here, 0 if it is ill-formed. */
 static size_t character_size(const uint8_t *p, size_t left)
@@ -55,3 +58,5 @@ bool ee_read_name(struct ee_reader *r, struct ee_name *name)
     r->p = at.p;
     return true;
 }
+
+EE_COMPACT_END

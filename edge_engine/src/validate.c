@@ -2,10 +2,13 @@
 /*
  * Validation of a module's parts outside of function bodies (core spec 3.4), then of each body. Contract in module.h.
  */
+#include "compact.h"
 #include "validate.h"
 
 #include "limits.h"
 #include "sort.h"
+
+EE_COMPACT
 
 static enum ee_status invalid_at(struct ee_validator *v, uint32_t offset, uint32_t function, const char *text)
 {
@@ -241,3 +244,5 @@ enum ee_status ee_validate(struct ee_module *module, struct ee_arena *arena, str
     ee_arena_release(arena, mark);
     return status;
 }
+
+EE_COMPACT_END

@@ -3,7 +3,10 @@
  * Constant expressions (core spec 3.3.10), with the additions of the extended-const proposal (integer add, sub, mul).
  * Only imported immutable globals may be read, as in 2.0.
  */
+#include "compact.h"
 #include "validate.h"
+
+EE_COMPACT
 
 static enum ee_status constant_instruction(struct ee_validator *v)
 {
@@ -71,3 +74,5 @@ enum ee_status ee_validate_constant(struct ee_validator *v, const struct ee_rang
 {
     return ee_validate_constants(v, range, 1, type);
 }
+
+EE_COMPACT_END

@@ -3,10 +3,13 @@
  * Validation of one function body (core spec 3.3). Instructions whose types are fixed are checked from their signature
  * in opcodes.def; the others have a function each here.
  */
+#include "compact.h"
 #include "validate.h"
 
 #include "bytes.h"
 #include "limits.h"
+
+EE_COMPACT
 
 static enum ee_status add_run(struct ee_validator *v, uint32_t count, uint8_t type)
 {
@@ -499,3 +502,5 @@ enum ee_status ee_read_function(struct ee_validator *v, uint32_t function)
     v->r.problem = "section size mismatch: bytes left behind the function's end";
     return v->r.p != v->r.end ? ee_invalid_bytes(v) : EE_OK;
 }
+
+EE_COMPACT_END

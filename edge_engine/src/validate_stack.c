@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The validator's operand and control stacks, and its errors; contract in validate.h. */
+#include "compact.h"
 #include "validate.h"
 
 #include "bytes.h"
+
+EE_COMPACT
 
 static uint32_t here(const struct ee_validator *v) { return (uint32_t)(v->i.at - v->module->bytes); }
 
@@ -200,3 +203,5 @@ struct ee_block_type ee_label_types(const struct ee_validator *v, const struct e
     }
     return type;
 }
+
+EE_COMPACT_END
