@@ -21,6 +21,7 @@ check:
 bench:
 	@scripts/setup bench
 	@$(PY) -m bench
+	@$(PY) -m bench.boot
 
 # Long runs, SEED of everything random and SCALE of everything counted: make soak SEED=7 SCALE=0.1
 SEED ?= 0

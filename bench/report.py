@@ -27,7 +27,18 @@ from edge_engine.zig import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BASES", "TIERS", "Comparison", "Results", "Tier", "machine", "table", "update_json", "write_json"]
+__all__ = [
+    "BASES",
+    "TIERS",
+    "Comparison",
+    "Results",
+    "Tier",
+    "machine",
+    "table",
+    "update_json",
+    "update_section",
+    "write_json",
+]
 
 SCHEMA_VERSION = 1
 FOREIGN_SECTIONS = ("ipc", "device")  # measured by other tools, on a device; a run of this one keeps them
@@ -178,6 +189,15 @@ def update_json(content: dict[str, Any], path: Path) -> None:
     except FileNotFoundError:
         old = {}
     write_json(content | {name: old[name] for name in FOREIGN_SECTIONS if name in old and name not in content}, path)
+
+
+def update_section(name: str, content: dict[str, Any], path: Path) -> None:
+    """Put `content` into one of FOREIGN_SECTIONS; what else is in it, and every other section, stays."""
+    try:
+        old = json.loads(path.read_text())
+    except FileNotFoundError:
+        old = {}
+    write_json(old | {name: old.get(name, {}) | content}, path)
 
 
 def table(comparison: Comparison) -> Sequence[Sequence[str]]:

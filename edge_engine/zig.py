@@ -26,7 +26,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["DEVICE", "HOST", "JOBS", "ROOT", "WASI", "Target", "ToolError", "compile_objects", "link", "run_tool"]
+__all__ = [
+    "DEVICE",
+    "HOST",
+    "JOBS",
+    "ROOT",
+    "TIMEOUT_S",
+    "WASI",
+    "Target",
+    "ToolError",
+    "compile_objects",
+    "link",
+    "run_tool",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = 2  # compilers at a time

@@ -155,18 +155,27 @@ async def _wait_ready(console: socket.socket, process: subprocess.Popen[bytes], 
             while not lines or lines[-1] != READY_LINE:
                 line = await reader.readline()
                 if not line.endswith(b"\n"):
-                    raise BootError(
-                        f"the simulator ended during boot with {process.wait()}; its last words are on stderr"
-                    )
+                    raise BootError(await _early_end(process))
                 lines.append(line.strip())
     except TimeoutError:
         raise BootError(f"the simulator was not ready after {timeout_s:g} s; it said {lines[-3:]}") from None
-    except (ConnectionError, ValueError) as error:
-        raise BootError(f"the simulator was lost during boot: {error}") from error
+    except ConnectionError as error:
+        raise BootError(await _early_end(process)) from error
+    except ValueError as error:
+        raise BootError(f"the simulator said something during boot that is no line: {error}") from error
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def _early_end(process: subprocess.Popen[bytes]) -> str:
+    """Say how a process ended that has closed its console."""
+    try:
+        code = await asyncio.to_thread(process.wait, END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return "the simulator closed its console during boot and does not end"
+    return f"the simulator ended during boot with {code}; its last words are on stderr"
 
 
 @contextlib.asynccontextmanager

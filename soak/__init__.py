@@ -29,7 +29,17 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["LeftOut", "Measured", "Part", "Progress", "Soak", "Violation", "find_part", "part_names"]
+__all__ = [
+    "LeftOut",
+    "Measured",
+    "Part",
+    "Progress",
+    "Soak",
+    "TooManyViolationsError",
+    "Violation",
+    "find_part",
+    "part_names",
+]
 
 MAX_VIOLATIONS = 100  # told one by one; a part that has more ends there
 

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,8 +141,10 @@ def show(outcomes: list[Outcome], console: Console) -> None:
     for outcome in outcomes:
         for text in outcome.left_out:
             console.print(f"{outcome.name}: left out: {text}", markup=False)
-        for text in [*outcome.violations, *([outcome.failure] if outcome.failure else [])]:
-            console.print(f"{outcome.name}: {text}", markup=False)
+        for text, times in Counter(outcome.violations).items():
+            console.print(f"{outcome.name}: {text}" + (f" ({times} times)" if times > 1 else ""), markup=False)
+        if outcome.failure:
+            console.print(f"{outcome.name}: {outcome.failure}", markup=False)
 
 
 def show_list(console: Console, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from soak import Soak, find_part
+from soak import Soak, TooManyViolationsError, find_part
 
 
 def main(name: str, seed: str, scale: str) -> None:
@@ -26,7 +26,10 @@ def main(name: str, seed: str, scale: str) -> None:
         async def run() -> None:
             await find_part(name).run(soak)
 
-        asyncio.run(run())
+        try:
+            asyncio.run(run())
+        except TooManyViolationsError as end:
+            sys.exit(str(end))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tests.system.modules import compile_c
 
 DOMAINS = Path(__file__).parent / "domains"
 VADDR = 0x1000_0000
-RUN_TIMEOUT_S = 60
+RUN_TIMEOUT_S = 600
 
 PROGRAM = r"""
 #include <stdio.h>

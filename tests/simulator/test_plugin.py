@@ -13,7 +13,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "pytest"
 
 def run_pytest(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, cwd=EXAMPLE.parents[1])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=EXAMPLE.parents[1])
     return done.stdout + done.stderr
 
 

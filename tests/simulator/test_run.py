@@ -15,6 +15,7 @@ from agent.link.device import Device as Link
 from agent.link.transport import FramedTransport
 from agent.run_request import RunRequest
 from qemu import sim
+from qemu.errors import BootError
 from qemu.faulty_line import Faults
 from qemu.sim import SimOptions, running_simulator
 from qemu.subject import Subject
@@ -127,6 +128,12 @@ async def test_many_at_once_in_little_memory(program: Path) -> None:
     started: list[int] = []
     most = await asyncio.gather(*(one(number) for number in range(count)))
     assert max(most) < MEMORY_MAX_KIB
+
+
+async def test_one_that_ends_during_boot_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BootError, match="the simulator ended during boot with 70"):
+        async with running_simulator(SimOptions(flash=tmp_path)):  # a folder is no flash
+            pass
 
 
 @pytest.mark.system  # the first time it builds everything again

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edge_engine.zig import TIMEOUT_S
+
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "-Wl,-z,stack-size=65536"  # zig's default of 16 MiB is more than a slot's arena
 CACHE = ROOT / "build" / "tests" / "modules"
@@ -27,7 +29,7 @@ def compile_c(source: str | Path, *flags: str) -> bytes:
         unfinished = output.with_suffix(".part")
         command = [sys.executable, "-m", "ziglang", "cc", "--target=wasm32-wasi", "-O2", "-s", STACK, *flags]
         command += ["-x", "c", "-", "-o", str(unfinished)]
-        subprocess.run(command, input=text.encode(), check=True, timeout=120)
+        subprocess.run(command, input=text.encode(), check=True, timeout=TIMEOUT_S)
         unfinished.replace(output)
     return output.read_bytes()
 

@@ -11,7 +11,7 @@ from qemu.programs import Finished, run_wasel
 from tests.system import modules as m
 
 pytestmark = pytest.mark.system
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 TITLES = {"standin": "stand-in kernel (a simulator, not seL4)", "sel4": "seL4"}
 
 

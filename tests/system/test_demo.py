@@ -14,7 +14,7 @@ from qemu.demo import EXPECTED
 from qemu.errors import MissingToolError
 
 pytestmark = pytest.mark.system
-TIMEOUT_S = 180
+TIMEOUT_S = 600
 
 
 @pytest.fixture(autouse=True)

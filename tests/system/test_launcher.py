@@ -37,7 +37,7 @@ def talker(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         output = folder / f"{abs(hash((text, flags)))}.elf"
         command = [sys.executable, "-m", "ziglang", "cc", "--target=aarch64-freestanding-none", "-nostdlib", "-static"]
         command += ["-Wl,--image-base=0x40200000", f'-DTEXT="{text}"', *flags, str(TALKER), "-o", str(output)]
-        subprocess.run(command, check=True, timeout=60)
+        subprocess.run(command, check=True, timeout=600)
         return output
 
     return build
@@ -70,14 +70,14 @@ async def test_a_killed_owner_takes_its_device_along(root: Path, talker: Callabl
         "async def main():\n"
         "    async with running_device('owned', image=Path(sys.argv[1]), root=Path(sys.argv[2])) as device:\n"
         "        print(device.record.pid, flush=True)\n"
-        "        await asyncio.sleep(60)\n"
+        "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
     owner = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, str(talker(READY)), str(root)), stdout=asyncio.subprocess.PIPE
     )
     assert owner.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(600):
         number = int(await owner.stdout.readline())
         assert process_start(number) is not None
         owner.kill()

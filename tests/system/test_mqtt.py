@@ -21,7 +21,7 @@ from tests.system import modules as m
 from tests.system.conftest import Target
 
 pytestmark = pytest.mark.system
-TIMEOUT_S = 90
+TIMEOUT_S = 600
 
 
 @pytest_asyncio.fixture

@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-TIMEOUT_S = 240.0  # of one module, on a busy machine
+TIMEOUT_S = 600.0  # of one module, on a busy machine
 
 
 def needs(kernel: str) -> None:
