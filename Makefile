@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does its own set-up; a second run does no set-up work twice.
-.PHONY: demo test check bench soak sel4 clean
+.PHONY: demo test check bench soak sel4 wheel clean
 PY := .venv/bin/python
 
 demo:
@@ -33,6 +33,11 @@ soak:
 sel4:
 	@scripts/setup demo
 	@$(PY) -m qemu.demo --kernel sel4
+
+# A wheel and a source archive in dist/; the wheel brings library, simulator and image ready-made.
+wheel:
+	@scripts/setup test
+	@$(PY) -m hatchling build
 
 clean:
 	rm -rf build

@@ -15,14 +15,15 @@ import argparse
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from edge_engine.library import DECLARATIONS, LIBRARY, HostLibrary
+from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE, ENGINE_SOURCES, HOST_GUARD_SOURCES, HOST_INSPECT_SOURCES
-from edge_engine.zig import HOST, ROOT, ToolError, compile_objects, link, run_tool
+from edge_engine.zig import HOST, ToolError, compile_objects, link, run_tool
 
-__all__ = ["HostLibrary", "build_host", "find_gcc_library", "sanitizer_preload"]
+__all__ = ["build_host", "find_gcc_library", "sanitizer_preload"]
 
 HOST_HEADERS = (
     ENGINE_INCLUDE / "edge_engine.h",
@@ -39,14 +40,6 @@ SANITIZE_FLAGS = (
     "-fno-sanitize-recover=all",
 )
 PRELOADS = ("libasan.so", "libubsan.so")
-
-
-@dataclass(frozen=True)
-class HostLibrary:
-    """A built library and the declarations of what it contains."""
-
-    library: Path
-    declarations: Path
 
 
 def _declarations(output: Path) -> Path:
@@ -92,7 +85,7 @@ def build_host(*, sanitize: bool = False, explicit_checks: bool = False) -> Host
 
     ``explicit_checks`` compares addresses instead of relying on unmapped memory (EE_EXPLICIT_CHECKS).
     """
-    out = ROOT / "build" / ("host" + ("-explicit" if explicit_checks else "") + ("-sanitize" if sanitize else ""))
+    out = BUILD / ("host" + ("-explicit" if explicit_checks else "") + ("-sanitize" if sanitize else ""))
     flags = [*ENGINE_FLAGS, "-fPIC", *(["-DEE_EXPLICIT_CHECKS"] if explicit_checks else [])]
     if sanitize:
         flags = [flag for flag in flags if flag != "-fno-sanitize=all"] + [*SANITIZE_FLAGS]
@@ -100,8 +93,8 @@ def build_host(*, sanitize: bool = False, explicit_checks: bool = False) -> Host
     objects = compile_objects(ENGINE_SOURCES, out / "engine", HOST, flags)
     objects += compile_objects([*HOST_GUARD_SOURCES, *HOST_INSPECT_SOURCES], out / "engine", HOST, hosted)
     runtime = [find_gcc_library(name) for name in PRELOADS] if sanitize else []
-    library = link(objects, out / "libedge_engine.so", HOST, ["-shared", *runtime])
-    return HostLibrary(library, _declarations(out / "edge_engine.cdef"))
+    library = link(objects, out / LIBRARY, HOST, ["-shared", *runtime])
+    return HostLibrary(library, _declarations(out / DECLARATIONS))
 
 
 def main() -> None:

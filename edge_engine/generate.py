@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_engine.operations import OPERAND_SIZES, Operation, Shape, all_operations
+from edge_engine.paths import BUILD
 
 __all__ = ["GENERATED", "generated_sources", "read_superinstructions"]
 
 FOLDER = Path(__file__).resolve().parent
-GENERATED = FOLDER.parent / "build" / "generated" / "engine"
+GENERATED = BUILD / "generated" / "engine"
 SUPERINSTRUCTIONS = FOLDER / "superinstructions.txt"
 INPUTS = (Path(__file__).resolve(), FOLDER / "operations.py", FOLDER / "operations_simd.py", SUPERINSTRUCTIONS)
 HANDLER_WORD = 2  # bytes before the first operand; pinned to EE_HANDLER_BYTES by the generated code

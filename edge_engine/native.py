@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine's shared library, loaded with cffi in ABI mode.
 
-Built on first use unless ``WASEL_ENGINE_LIBRARY`` names a library; ``edge_engine.cdef`` lies beside it.
+Which library that is, and when it is built: ``edge_engine.library``.
 """
 
 from __future__ import annotations
 
-import os
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from cffi import FFI
 
 from edge_engine import errors
-from edge_engine.build import HostLibrary, build_host
+from edge_engine.library import HostLibrary, host_library
 
 __all__ = ["STATUS_ERRORS", "Native", "native", "raise_error"]
 
@@ -53,10 +51,7 @@ class Native:
 @cache
 def native() -> Native:
     """Load the library once per process."""
-    named = os.environ.get("WASEL_ENGINE_LIBRARY")
-    if named:
-        return Native(HostLibrary(Path(named), Path(named).with_name("edge_engine.cdef")))
-    return Native(build_host())
+    return Native(host_library())
 
 
 def raise_error(status: int, error: Any) -> None:

@@ -26,12 +26,13 @@ from pathlib import Path
 
 from edge_engine.generate import MAX_PARTS, SUPERINSTRUCTIONS, generated_sources
 from edge_engine.operations import all_operations
+from edge_engine.paths import BUILD
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE
 from edge_engine.zig import HOST, ROOT, compile_objects, link
 
 __all__ = ["build_listing", "choose", "list_runs"]
 
-BUILD = ROOT / "build" / "training"
+TRAINING = BUILD / "training"
 # Operations that stand for each other, and the kind they are; the form (_ss_a ...) is part of the kind.
 KINDS = (
     (r"i(32|64)_(?:add|sub|mul|and|or|xor|shl|shr_s|shr_u|rotl|rotr)(_[sak]+_[as])$", r"alu\1\2"),
@@ -57,15 +58,15 @@ Run = tuple[int, ...]
 
 def build_listing() -> Path:
     """Build the program that lists operations, with plain handlers."""
-    folder = BUILD / "generated"
+    folder = TRAINING / "generated"
     sources = [*sorted((ENGINE_INCLUDE.parent / "src").glob("*.c")), *generated_sources(folder, plain=True)]
     flags = [f"-I{folder}", *ENGINE_FLAGS]
     flags.append("-DEE_PROFILE")
-    objects = compile_objects(sources, BUILD / "objects", HOST, flags)
+    objects = compile_objects(sources, TRAINING / "objects", HOST, flags)
     hosted = [flag for flag in flags if flag != "-ffreestanding"]
     program = ROOT / "edge_engine" / "host" / "listing.c"
-    objects += compile_objects([program], BUILD / "objects", HOST, [*hosted, "-D_DEFAULT_SOURCE"])
-    return link(objects, BUILD / "listing", HOST)
+    objects += compile_objects([program], TRAINING / "objects", HOST, [*hosted, "-D_DEFAULT_SOURCE"])
+    return link(objects, TRAINING / "listing", HOST)
 
 
 @dataclass

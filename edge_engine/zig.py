@@ -20,8 +20,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from edge_engine.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,11 +39,11 @@ __all__ = [
     "Target",
     "ToolError",
     "compile_objects",
+    "compiler_version",
     "link",
     "run_tool",
 ]
 
-ROOT = Path(__file__).resolve().parents[1]
 JOBS = 2  # compilers at a time
 TIMEOUT_S = 600.0  # of one run of a tool
 
@@ -77,6 +80,7 @@ WASI = Target("wasi", "wasm32-wasi")
 def run_tool(arguments: Sequence[str], *, cwd: Path | None = None) -> str:
     """Run ``python -m ziglang ARGUMENTS`` and return what it printed; ToolError if it fails or takes too long."""
     command = [sys.executable, "-m", "ziglang", *arguments]
+    compiler_version()
     try:
         done = subprocess.run(
             command,
@@ -95,14 +99,15 @@ def run_tool(arguments: Sequence[str], *, cwd: Path | None = None) -> str:
 
 
 @cache
-def _compiler_version() -> str:
-    """Version of the compiler, from the wheel's metadata: running it would cost more than the check is worth."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+def compiler_version() -> str:
+    """Version of the compiler, from the wheel's metadata: running it would cost more than the check is worth.
 
+    ToolError if it is not installed.
+    """
     try:
         return version("ziglang")
     except PackageNotFoundError:
-        return run_tool(["version"]).strip()
+        raise ToolError(["ziglang"], "the C compiler is not installed: pip install 'wasel[compile]'") from None
 
 
 def _digest(path: Path) -> str:
@@ -126,7 +131,7 @@ def _identity(file: Path) -> str:
 
 def _stamp(arguments: Sequence[str], files: Iterable[Path]) -> str:
     """Digest of a command, the compiler and its input files."""
-    total = hashlib.sha256("\0".join([_compiler_version(), *arguments]).encode())
+    total = hashlib.sha256("\0".join([compiler_version(), *arguments]).encode())
     for file in files:
         try:
             total.update(f"\0{file}\0{_identity(file)}".encode())

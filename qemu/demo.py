@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 from agent.errors import WaselError
 from agent.link.device import Device as Link
 from agent.text import printable, size
-from edge_engine.zig import ROOT, WASI, ToolError, compile_objects, link
+from edge_engine.paths import BUILD, ROOT
+from edge_engine.zig import WASI, ToolError, compile_objects, link
 from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, find_board
 from qemu.broker import find_mosquitto, running_broker
 from qemu.errors import QemuError
@@ -101,7 +102,7 @@ class Hello:
 
 def build_hello(version: int) -> Hello:
     """Compile examples/hello from C for wasm32-wasi."""
-    folder = ROOT / "build" / "demo"
+    folder = BUILD / "demo"
     flags = ("-O2", "-s", STACK_FLAG)
     objects = compile_objects(
         [ROOT / "examples" / "hello" / "hello.c"], folder / f"{version}", WASI, (*flags, f"-DVERSION={version}")

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from edge_engine.zig import DEVICE, ROOT, Target, ToolError, compile_objects, link
+from edge_engine.paths import BUILD
+from edge_engine.zig import DEVICE, Target, ToolError, compile_objects, link
 from qemu.elf_file import Elf, ElfError, read_elf
 from qemu.system_file import PAGE, RAM_BASE, USER_TOP, ImageError, System, parse_system
 from sel4_bridge.libmicrokit import LIBMICROKIT_INCLUDE
@@ -92,7 +93,7 @@ class ImageReport:
 
 def build_kernel() -> bytes:
     """Compile the kernel if needed; its bytes as they lie in memory from the first one on."""
-    folder = ROOT / "build" / "device" / "standin" / "kernel"
+    folder = BUILD / "device" / "standin" / "kernel"
     sources = sorted(KERNEL_FOLDER.glob("*.c"))
     objects = compile_objects([KERNEL_FOLDER / "vectors.S"], folder, DEVICE)
     objects += compile_objects(sources, folder, KERNEL_TARGET, KERNEL_FLAGS)

@@ -33,6 +33,7 @@ from qemu.qmp import QMPClient, QMPError
 
 from agent.registry import check_name, device_dir
 from agent.unix_path import short_path
+from edge_engine.paths import prebuilt
 from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, Board, Kernel, find_board
 from qemu.bound import bound
 from qemu.errors import BootError, DeviceStateError, ImageError, MissingToolError
@@ -169,6 +170,9 @@ def image_for(kernel: str) -> Path:
         ImageError: it cannot be built; the text holds the tool's output or what is missing.
 
     """
+    ready = prebuilt("qemu", f"{kernel}.bin")
+    if ready is not None:
+        return ready
     # Imported here: starting a given image needs no compiler.
     from edge_engine.zig import ToolError  # noqa: PLC0415
     from qemu.image import ImageError as SystemImageError  # noqa: PLC0415

@@ -38,13 +38,14 @@ from agent.link.frames import FrameDecoder, Message
 from agent.link.modules import Command, LogsAnswer, SlotStatus, StatusAnswer
 from qemu.errors import BootError, DeviceStateError, ImageError
 from qemu.runner import SEED_SIZE, run_bounded, run_module
+from qemu.simulator_files import installed_simulator
 from sel4_bridge.files import read_module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agent.run_request import RunRequest
-    from qemu.simulator_build import SimulatorBuild
+    from qemu.simulator_files import SimulatorBuild
 
 __all__ = ["POWER_CUT_EXIT", "READY_TIMEOUT_S", "SimOptions", "Simulator", "replay", "run", "running_simulator"]
 
@@ -87,7 +88,10 @@ def build(*, sanitize: bool = False) -> SimulatorBuild:
         ImageError: it cannot be built; the text holds the tool's output.
 
     """
-    # Imported here: replaying and helping need no compiler.
+    ready = None if sanitize else installed_simulator()
+    if ready is not None:
+        return ready
+    # Imported here: a wheel's user, replaying and helping need no compiler.
     from edge_engine.zig import ToolError  # noqa: PLC0415
     from qemu.simulator_build import build_simulator  # noqa: PLC0415
 

@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_engine.build import PRELOADS, SANITIZE_FLAGS, find_gcc_library
+from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
-from edge_engine.zig import HOST, ROOT, Target, compile_objects, link
+from edge_engine.zig import HOST, Target, compile_objects, link
+from qemu.simulator_files import DOMAINS, PROGRAM, SIMULATOR, SimulatorBuild, write_erased
 from sel4_bridge.build import DOMAIN_SOURCES, compile_zig, write_sources
 from sel4_bridge.generate import INCLUDE_FLAGS
 from sel4_bridge.libmicrokit import LIBMICROKIT_INCLUDE, LIBMICROKIT_SOURCES
@@ -31,7 +33,6 @@ from sel4_bridge.system import (
     CNTP_IRQ,
     FLASH_PADDR,
     GUARD_SIZE,
-    MIB,
     PAGE,
     PL011_IRQ,
     PL011_PADDR,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["FLASH_PADDR", "SimulatorBuild", "build_simulator", "system_table"]
+__all__ = ["FLASH_PADDR", "build_simulator", "system_table"]
 
 FOLDER = ROOT / "qemu" / "simulator"
 BRIDGE = ROOT / "sel4_bridge"
@@ -70,15 +71,6 @@ FLAGS = (
     "-Wmissing-prototypes",
     "-Werror",
 )
-
-
-@dataclass(frozen=True)
-class SimulatorBuild:
-    """A built simulator: its program, the folder of its domains, and a digest of it all."""
-
-    program: Path
-    domains: Path
-    digest: str
 
 
 def system_table(system: System) -> str:
@@ -195,7 +187,7 @@ class _Builder:
         )
         switch = FOLDER / "switch_x86_64.S" if os.uname().machine == "x86_64" else BRIDGE / "engine" / "switch.S"
         objects = compile_objects((*PROGRAM_SOURCES, switch), self.out / "program", HOST, flags)
-        return link(objects, self.out / "wasel-sim", HOST, ("-rdynamic", *self.runtime()))
+        return link(objects, self.out / PROGRAM, HOST, ("-rdynamic", *self.runtime()))
 
     def domain(self, name: str) -> Path:
         wanted = [source for source in self.sources[name] if source not in DEVICE_ONLY]
@@ -226,18 +218,6 @@ class _Builder:
         return {f"{name}.elf": self.domain(name) for name in self.sources}
 
 
-def _erased(output: Path, size: int) -> None:
-    """Write the image of an erased flash that every simulator maps."""
-    if output.exists() and output.stat().st_size == size:
-        return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        for _ in range(size // MIB):
-            file.write(b"\xff" * MIB)
-    temporary.replace(output)
-
-
 def _copy(source: Path, output: Path) -> None:
     """Give a domain its own file: a shared object is loaded once per file."""
     data = source.read_bytes()
@@ -252,14 +232,14 @@ def _copy(source: Path, output: Path) -> None:
 def build_simulator(
     *,
     sanitize: bool = False,
-    name: str = "simulator",
+    name: str = SIMULATOR,
     system: System | None = None,
     sources: Mapping[str, tuple[Path, ...]] | None = None,
 ) -> SimulatorBuild:
     """Build what is missing or stale: the device, or another `system` of domains with these `sources`. ToolError."""
     if system is None or sources is None:
         system, sources = device_system(), DOMAIN_SOURCES
-    out = ROOT / "build" / (f"{name}-sanitize" if sanitize else name)
+    out = BUILD / (f"{name}-sanitize" if sanitize else name)
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -268,14 +248,12 @@ def build_simulator(
         builder = _Builder(out, sanitize, sources)
         program = builder.program()
         images = builder.images()
-        _erased(
-            out / "domains" / "erased", max((r.size for r in system.regions() if r.phys_addr == FLASH_PADDR), default=0)
-        )
+        write_erased(out / DOMAINS, system)
         total = hashlib.sha256(program.read_bytes())
         for domain in system.all_domains():
-            _copy(images[domain.image], out / "domains" / f"{domain.name}.so")
+            _copy(images[domain.image], out / DOMAINS / f"{domain.name}.so")
             total.update(images[domain.image].read_bytes())
-    return SimulatorBuild(program, out / "domains", total.hexdigest()[:32])
+    return SimulatorBuild(program, out / DOMAINS, total.hexdigest()[:32])
 
 
 def main() -> None:

@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import WaselError
+from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
-from edge_engine.zig import DEVICE, ROOT, Target, ToolError, compile_objects, run_tool
+from edge_engine.zig import DEVICE, Target, ToolError, compile_objects, run_tool
 from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
 from sel4_bridge.libmicrokit import PD_FLAGS, SDK_BOARD, include_flags, link_pd, sdk_board_folder
 from sel4_bridge.littlefs import LittlefsError, fetch_littlefs
@@ -58,7 +59,6 @@ __all__ = [
 ]
 
 BRIDGE = ROOT / "sel4_bridge"
-BUILD = ROOT / "build"
 GENERATED = BUILD / "generated"
 KERNELS = ("standin", "sel4")
 ENGINE_ENTRY_SYMBOL = "sb_engine_entry"
@@ -323,7 +323,7 @@ def build_device(
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """Keep other builders out: the supervisor is built from where the engine ended up, so the two must not mix."""
-    BUILD.mkdir(exist_ok=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / "device.lock").open("w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

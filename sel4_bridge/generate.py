@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge_engine.zig import ROOT
+from edge_engine.paths import BUILD, ROOT
 from sel4_bridge.littlefs import LITTLEFS_FOLDER
 from sel4_bridge.system import write_layout_header
 from sel4_bridge.wasi_table import CALLS, ERRNOS, LABEL_BASE, MODULES, PENDING, RIGHTS, Arg, Call, Kind
@@ -38,7 +38,7 @@ __all__ = [
     "write_generated",
 ]
 
-GENERATED = ROOT / "build" / "generated"
+GENERATED = BUILD / "generated"
 REFERENCE_PAGE = ROOT / "docs" / "wasi-calls.md"
 _BRIDGE = ROOT / "sel4_bridge"
 

@@ -4,8 +4,8 @@
 Directories behave as on a device: their contents are copied into the module's RAM before it starts, and what it
 changes there is gone when it ends.
 
-`run` is the runner `host` of `wasel run`. It builds `build/host/wasel-host` where that is missing or old, runs it with
-this process's own streams and returns its exit code. `python -m sel4_bridge.host_runner` builds and prints the path.
+`run` is the runner `host` of `wasel run`. It runs the program `wasel-host` (sel4_bridge.host_build) with this
+process's own streams and returns its exit code.
 
 Errors: UsageError for what the host can't do, WaselError when the build fails; what the module does is an exit code.
 """
@@ -20,48 +20,27 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from agent.errors import EXIT_BUDGET, UsageError, WaselError
-from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES, HOST_GUARD_SOURCES
-from edge_engine.zig import HOST, ROOT, ToolError, compile_objects, link
+from edge_engine.paths import prebuilt
+from edge_engine.zig import ToolError
 from sel4_bridge.files import grants, read_module
-from sel4_bridge.generate import INCLUDE_FLAGS, STUB_SOURCES, WASI_LOGIC_SOURCES, write_generated
 from sel4_bridge.system import ARENA_SIZE
 
 if TYPE_CHECKING:
     from agent.run_request import RunRequest
 
-__all__ = ["HOST_BINARY", "HOST_FLAGS", "HOST_SOURCES", "build_host", "run"]
+__all__ = ["host_program", "run"]
 
-_OUT = ROOT / "build" / "host"
-HOST_BINARY = _OUT / "wasel-host"
-HOST_SOURCES = (
-    *HOST_GUARD_SOURCES,
-    *STUB_SOURCES,
-    *WASI_LOGIC_SOURCES,
-    ROOT / "sel4_bridge" / "host" / "main.c",
-)
-HOST_FLAGS = (
-    "-std=c17",
-    "-O2",
-    "-g0",
-    "-fno-strict-aliasing",
-    "-fno-sanitize=all",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wmissing-prototypes",
-    "-Werror",
-    *INCLUDE_FLAGS,
-)
+PROGRAM = "wasel-host"
 
 
-def build_host() -> Path:
-    """Build the host runner's program, quickly when nothing changed; ToolError if the compiler refuses."""
-    write_generated()
-    objects = [
-        *compile_objects(ENGINE_SOURCES, _OUT / "engine", HOST, ENGINE_FLAGS),
-        *compile_objects(HOST_SOURCES, _OUT / "runner", HOST, HOST_FLAGS),
-    ]
-    return link(objects, HOST_BINARY, HOST)
+def host_program() -> Path:
+    """Return the program: the wheel's, or the checkout's, built if need be; ToolError if that fails."""
+    ready = prebuilt("sel4_bridge", PROGRAM)
+    if ready is not None:
+        return ready
+    from sel4_bridge.host_build import build_host  # noqa: PLC0415  a wheel's user has no compiler
+
+    return build_host()
 
 
 def run(request: RunRequest) -> int:
@@ -77,7 +56,7 @@ def run(request: RunRequest) -> int:
         raise UsageError(f"{request.module}: no such file")
     arena = ARENA_SIZE if request.arena_size is None else request.arena_size
     try:
-        program = build_host()
+        program = host_program()
     except ToolError as error:
         raise WaselError(f"the host runner does not build:\n{error}") from error
     command = [str(program), "--arena", str(arena)]
@@ -104,7 +83,3 @@ def run(request: RunRequest) -> int:
             return EXIT_BUDGET
     # A negative code is a signal that ended the program itself, told as shells do.
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
-
-
-if __name__ == "__main__":
-    print(build_host())

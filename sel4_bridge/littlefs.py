@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from edge_engine.zig import ROOT
+from edge_engine.paths import BUILD
 
 __all__ = ["LITTLEFS_FOLDER", "LittlefsError", "fetch_littlefs"]
 
@@ -30,7 +30,7 @@ ARCHIVE = f"littlefs_python-{VERSION}.tar.gz"
 FILES = ("lfs.c", "lfs.h", "lfs_util.c", "lfs_util.h", "LICENSE.md")
 FETCH_TIMEOUT_S = 300.0
 
-LITTLEFS_FOLDER = ROOT / "build" / "littlefs" / VERSION
+LITTLEFS_FOLDER = BUILD / "littlefs" / VERSION
 
 
 class LittlefsError(Exception):

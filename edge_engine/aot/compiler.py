@@ -14,7 +14,6 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from edge_engine.aot.generate import Generated, generate
 from edge_engine.aot.reader import ModuleReader
 from edge_engine.aot.section import NONE, NativeCode, bare_module
 from edge_engine.sources import ENGINE_INCLUDE
-from edge_engine.zig import JOBS, ROOT, Target, ToolError, run_tool
+from edge_engine.zig import JOBS, ROOT, Target, ToolError, compiler_version, run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +79,7 @@ class Compiled:
 @cache
 def _tools_digest() -> bytes:
     """Digest of everything but the module that decides what comes out."""
-    total = hashlib.sha256(version("ziglang").encode())
+    total = hashlib.sha256(compiler_version().encode())
     files = [HERE / name for name in SOURCES]
     files += [HERE.parent / name for name in (*ENGINE_SOURCES, *ENGINE_TABLES)]
     for file in files:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_engine.zig import DEVICE, ROOT, compile_objects, link
+from edge_engine.paths import BUILD
+from edge_engine.zig import DEVICE, compile_objects, link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +76,5 @@ def link_pd(
         archive = sdk_board_folder(sdk, config) / "lib" / "libmicrokit.a"
         arguments = (*common, str(archive), f"-Wl,-T,{LINKER_SCRIPT}")
         return link(objects, output, DEVICE, arguments, (LINKER_SCRIPT, archive))
-    own = compile_objects(
-        LIBMICROKIT_SOURCES, ROOT / "build" / "device" / "libmicrokit", DEVICE, (*PD_FLAGS, *include_flags())
-    )
+    own = compile_objects(LIBMICROKIT_SOURCES, BUILD / "device" / "libmicrokit", DEVICE, (*PD_FLAGS, *include_flags()))
     return link([*objects, *own], output, DEVICE, (*common, f"-Wl,-T,{LINKER_SCRIPT}"), (LINKER_SCRIPT,))

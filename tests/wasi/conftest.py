@@ -12,7 +12,7 @@ import pytest
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import HOST, ROOT, WASI, compile_objects, link
 from sel4_bridge.generate import INCLUDE_FLAGS, WASI_LOGIC_SOURCES, write_generated
-from sel4_bridge.host_runner import HOST_FLAGS, HOST_SOURCES, build_host
+from sel4_bridge.host_build import HOST_FLAGS, HOST_SOURCES, build_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
