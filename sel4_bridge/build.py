@@ -72,6 +72,7 @@ SUPERVISOR_SOURCES = tuple(
     for name in (
         "admit",
         "cbor",
+        "code",
         "console_frame",
         "engine",
         "images",

@@ -48,6 +48,9 @@ GIB = 1024 * MIB
 SLOTS = 2
 ARENA_SIZE = 8 * MIB  # bytes a slot, multiple of 2 MiB
 MODULE_SIZE = 4 * MIB  # bytes a slot, multiple of 2 MiB: active module and candidate share it
+CODE_SIZE = 2 * MIB  # bytes a slot, multiple of 2 MiB: native code, written by the supervisor, run by the engine alone
+NATIVE_STACK_SIZE = 256 * KIB  # bytes a slot: what a module's run has of the machine's stack
+NATIVE_STACK_RESERVE = 48 * KIB  # of it for the engine and the bridge below native code
 CONTROL_SIZE = 4 * KIB
 IO_SIZE = 64 * KIB
 LAUNCH_SIZE = 16 * KIB
@@ -60,11 +63,15 @@ FLASH_SIZE = 64 * MIB
 
 PAGE = 4 * KIB
 LARGE_PAGE = 2 * MIB
+CODE_VADDR = 16 * GIB
+NATIVE_STACK_VADDR = 32 * GIB
+NATIVE_STACK_HOLE = 8 * GIB  # unmapped below it: no frame of a function reaches across
 ARENA_VADDR = 64 * GIB  # nothing is mapped above it in an engine but its stack, hundreds of GiB away
 GUARD_SIZE = 8 * GIB + PAGE  # EE_GUARD_SIZE of edge_engine.h
 REGIONS_VADDR = 0x1000_0000
 STACK_SIZE = 16 * KIB
 ENGINE_STACK_SIZE = 64 * KIB
+CACHE_LINE = 64  # bytes, of the smallest among the boards' processors (Cortex-A53 TRM, 6.1)
 
 MAX_CHANNEL = 61  # MICROKIT_MAX_CHANNEL_ID
 MAX_PRIORITY = 254
@@ -251,6 +258,8 @@ def _check_domain(domain: ProtectionDomain) -> None:
             raise DescriptionError(f"{domain.name}: {region.name} overlaps or breaks the hole below it")
         if "w" in mapping.perms and "x" in mapping.perms:
             raise DescriptionError(f"{domain.name}: {region.name} is both writable and executable")
+        if region.name.startswith("stack") and mapping.vaddr < previous_end + NATIVE_STACK_HOLE:
+            raise DescriptionError(f"{domain.name}: {region.name} has no hole below it")
         guard = GUARD_SIZE if region.name.startswith("arena") else PAGE
         previous_end = mapping.vaddr + region.size + guard
 
@@ -280,6 +289,8 @@ def device_system() -> System:
     slots = range(SLOTS)
     arena = _slot_regions("arena", ARENA_SIZE, LARGE_PAGE)
     module = _slot_regions("module", MODULE_SIZE, LARGE_PAGE)
+    code = _slot_regions("code", CODE_SIZE, LARGE_PAGE)
+    stack = _slot_regions("stack", NATIVE_STACK_SIZE)
     control = _slot_regions("control", CONTROL_SIZE)
     io = _slot_regions("io", IO_SIZE)
     launch = _slot_regions("launch", LAUNCH_SIZE)
@@ -308,6 +319,8 @@ def device_system() -> System:
             SLOT_CLASSES[slot].priority,
             maps=(
                 *_place(((control[slot], "rw", "control"), (io[slot], "rw", "io"), (module[slot], "r", "module"))),
+                Map(code[slot], CODE_VADDR, "rx", "sb_code_vaddr"),
+                Map(stack[slot], NATIVE_STACK_VADDR, "rw", "sb_stack_vaddr"),
                 Map(arena[slot], ARENA_VADDR, "rw", "sb_arena_vaddr"),
             ),
             stack_size=ENGINE_STACK_SIZE,
@@ -331,6 +344,7 @@ def device_system() -> System:
                 *((launch[s], "rw", f"launch{s}") for s in slots),
                 *((log[s], "rw", f"log{s}") for s in slots),
                 *((module[s], "rw", f"module{s}") for s in slots),
+                *((code[s], "rw", f"code{s}") for s in slots),
             )
         ),
         children=tuple(enumerate(engines)),
@@ -467,6 +481,10 @@ def layout_header(system: System) -> str:
     sizes = {
         "SB_ARENA_SIZE": ARENA_SIZE,
         "SB_MODULE_SIZE": MODULE_SIZE,
+        "SB_CODE_SIZE": CODE_SIZE,
+        "SB_NATIVE_STACK_SIZE": NATIVE_STACK_SIZE,
+        "SB_NATIVE_STACK_RESERVE": NATIVE_STACK_RESERVE,
+        "SB_CACHE_LINE": CACHE_LINE,
         "SB_CONTROL_SIZE": CONTROL_SIZE,
         "SB_IO_SIZE": IO_SIZE,
         "SB_TREE_SIZE": TREE_SIZE,
@@ -492,6 +510,8 @@ def layout_header(system: System) -> str:
         "",
         "/* X(name, priority, budget_us, period_us), one row a slot. */",
         "#define SB_EACH_SLOT_CLASS(X) " + " ".join(_class_row(each) for each in SLOT_CLASSES),
+        "",
+        f"#define SB_NATIVE_STACK_HOLE UINT64_C({NATIVE_STACK_HOLE})",
         "",
         "/* Label of the timer's one protected procedure: MR0 = absolute CNTPCT ticks, 0 cancels. */",
         f"#define SB_TIMER_SET {TIMER_SET_LABEL}u",

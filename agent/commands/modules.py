@@ -208,7 +208,7 @@ def ps(device: DeviceName = None, port: PortUrl = None, json: Json = False) -> N
         )
         print(
             table(
-                ("SLOT", "STATE", "DIGEST", "SIZE", "STARTS", "MEMORY", "CLASS", "CPU", "DETAIL"),
+                ("SLOT", "STATE", "DIGEST", "SIZE", "STARTS", "MEMORY", "CLASS", "CPU", "TIER", "DETAIL"),
                 [*map(_row, status.slots)],
             )
         )
@@ -229,8 +229,18 @@ def _row(slot: SlotStatus) -> tuple[str, ...]:
         size(slot.memory) if slot.memory else "-",
         printable(slot.slot_class) or "-",
         f"{slot.budget}%",
-        "; ".join(filter(None, ("on trial" if slot.confirmed is False else "", describe(slot), _signer(slot)))),
+        slot.tier or "-",
+        "; ".join(
+            filter(None, ("on trial" if slot.confirmed is False else "", describe(slot), _tier(slot), _signer(slot)))
+        ),
     )
+
+
+def _tier(slot: SlotStatus) -> str:
+    """Say why a module with native code is interpreted."""
+    from agent.text import printable
+
+    return f"interpreted: {printable(slot.tier_note)}" if slot.tier_note else ""
 
 
 def _signer(slot: SlotStatus) -> str:

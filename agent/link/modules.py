@@ -164,6 +164,10 @@ class SlotStatus(BaseModel):
     """Why it is stopped, if nobody asked for it: "watchdog"."""
     restart_ms: _Unsigned | None = None
     """Until it is started again by itself; None: it won't be."""
+    tier: Literal["interpreter", "native"] | None = None
+    """What runs, or ran last, the active module; None: it has not got that far."""
+    tier_note: str | None = None
+    """Why native code that the module has is not used."""
     slot_class: Annotated[str, Field(alias="class")] = ""
     """Of the slot, fixed with the device's image."""
     budget: Annotated[int, Field(ge=0, le=100)] = 100

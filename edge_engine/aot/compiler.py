@@ -51,8 +51,7 @@ FLAGS = (
     "-frounding-math",
     "-fno-math-errno",
     "-fno-stack-protector",
-    "-fno-asynchronous-unwind-tables",
-    "-fno-unwind-tables",
+    "-funwind-tables",  # code.ld drops them; without, a function that only traps or never returns saves no frame
     "-fno-sanitize=all",
     "-fno-omit-frame-pointer",
     "-mno-omit-leaf-frame-pointer",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NAME_PREFIX", "NativeCode", "add_section", "bare_module", "sections"]
+__all__ = ["NAME_PREFIX", "NativeCode", "add_section", "bare_module", "core_digest", "sections"]
 
 NAME_PREFIX = "wasel.native."
 MAGIC = b"WNAT"
@@ -97,9 +97,18 @@ def bare_module(module: bytes) -> bytes:
     return module[:8] + b"".join(kept)
 
 
+def core_digest(module: bytes) -> bytes:
+    """SHA-256 of what native code depends on: the header and all sections that are not custom."""
+    total = hashlib.sha256(module[:8])
+    for name, data in sections(module):
+        if name is None:
+            total.update(data)
+    return total.digest()
+
+
 def add_section(module: bytes, code: NativeCode) -> bytes:
     """Return the module with this section in place of one of the same name; manifest and signature are dropped."""
     name = f"{NAME_PREFIX}{code.target}"
     kept = [data for own, data in sections(module) if own != name and not (own or "").startswith(LAST_SECTIONS)]
-    body = _leb(len(name)) + name.encode() + code.contents(hashlib.sha256(bare_module(module)).digest())
+    body = _leb(len(name)) + name.encode() + code.contents(core_digest(module))
     return module[:8] + b"".join(kept) + b"\0" + _leb(len(body)) + body

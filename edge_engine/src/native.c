@@ -268,6 +268,7 @@ static void record_frames(struct ee_instance *in, uint64_t pc, uint64_t frame)
     if (pc - code >= in->native_size) { /* raised by the engine for native code: in the frame of a helper */
         uint64_t next[2];
         frame = in->native_frame;
+        in->native_frame = 0; /* of this trap only */
         if (frame % 8 != 0 || frame >= top || top - frame > in->native_stack)
             return;
         memcpy(next, (const void *)(uintptr_t)frame, sizeof next);

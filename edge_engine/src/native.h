@@ -11,31 +11,10 @@
  */
 #pragma once
 
+#include "../include/ee_native_format.h"
 #include "runtime.h"
 
-enum {
-    EE_NATIVE_MAGIC = 0x54414e57, /* "WNAT" */
-    EE_NATIVE_VERSION = 1,
-    EE_NATIVE_X86_64 = 1,
-    EE_NATIVE_AARCH64 = 2,
-    EE_NATIVE_FUEL = 1,    /* flag: counts fuel */
-    EE_NATIVE_NONE = -1,   /* entry of a function that stays interpreted */
-    EE_NATIVE_PENDING = 0x7f,
-};
-
-/* The section's contents begin with this, little endian; then function_count entries, then code_size bytes of code. */
-struct ee_native_header {
-    uint32_t magic;
-    uint16_t version, target;
-    uint32_t abi, flags;
-    uint32_t function_count; /* of the module, imports included */
-    uint32_t entry_offset, code_offset, code_size; /* bytes, from the section's contents */
-    uint8_t module[32];      /* SHA-256 of the module without native sections and what follows them */
-};
-
-struct ee_native_entry {
-    int32_t body, trampoline; /* bytes from the code's start, or EE_NATIVE_NONE */
-};
+enum { EE_NATIVE_PENDING = 0x7f }; /* code of an undefined instruction: the trap is in in->trap already */
 
 /* What generated code calls. Slots and operands as in runtime.h; none returns after a trap. */
 struct ee_native_helpers {

@@ -39,6 +39,8 @@ sb_engine_entry:
     b.lo 1b
 2:  restore sb_arena_vaddr, SB_ENGINE_ARENA_VADDR
     restore sb_module_vaddr, SB_ENGINE_MODULE_VADDR
+    restore sb_code_vaddr, SB_ENGINE_CODE_VADDR
+    restore sb_stack_vaddr, SB_ENGINE_STACK_VADDR
     restore sb_control_vaddr, SB_ENGINE_CONTROL_VADDR
     restore sb_io_vaddr, SB_ENGINE_IO_VADDR
     restore microkit_pps, SB_ENGINE_CALLS

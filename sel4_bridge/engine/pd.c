@@ -23,17 +23,19 @@
 #include "sb_layout.h"
 #include "sb_wasi_calls.h"
 
-#define COROUTINE_STACK_SIZE 65536u /* bytes; nothing that runs on it recurses on its input */
 #define CALLS_EVERY 64u             /* calls after which the control page is told; the outcome has them all */
+#define FAULT_USER_EXCEPTION 3u     /* seL4_Fault_UserException: an undefined instruction */
 #define FAULT_VM 6u                 /* seL4_Fault_VMFault */
 
 _Static_assert(offsetof(struct sb_control, command) == 4 && SB_COMMAND_RUN == 1, "entry.S");
 
 uintptr_t sb_arena_vaddr, sb_module_vaddr, sb_control_vaddr, sb_io_vaddr;
+uintptr_t sb_code_vaddr;  /* the module's native code: executable, written by the supervisor */
+uintptr_t sb_stack_vaddr; /* of the coroutine; SB_NATIVE_STACK_HOLE below it nothing is mapped */
 
-static uint8_t coroutine_stack[COROUTINE_STACK_SIZE] __attribute__((aligned(4096)));
 static struct sb_run run;
 static struct sb_bridge bridge;
+static uint64_t code_size; /* bytes of native code */
 
 static struct sb_control *control(void)
 {
@@ -53,6 +55,10 @@ static void publish_usage(void)
 
 static enum ee_status start_instance(struct ee_instance *instance, struct ee_error *error)
 {
+    struct sb_control *page = control();
+    sb_run_attach(&run, instance, (const void *)sb_code_vaddr, code_size, SB_NATIVE_STACK_SIZE - SB_NATIVE_STACK_RESERVE);
+    memcpy(page->tier_text, run.tier_text, sizeof page->tier_text);
+    page->tier = run.tier;
     publish_usage();
     return ee_start(instance, error);
 }
@@ -131,6 +137,7 @@ static void start(const struct sb_control *page)
     run.arena_size = page->arena_size != 0 && page->arena_size < SB_ARENA_SIZE ? page->arena_size & ~ARENA_ALIGN : SB_ARENA_SIZE;
     run.arena = (void *)(sb_arena_vaddr + (SB_ARENA_SIZE - run.arena_size)); /* the guard follows the arena's end */
     run.stack_size = page->stack_size;
+    code_size = page->code_size <= SB_CODE_SIZE ? page->code_size : 0;
     run.metered = page->metered != 0;
     run.fuel = page->fuel;
     run.bridge = &bridge;
@@ -138,12 +145,43 @@ static void start(const struct sb_control *page)
     run.call = ee_call;
     control()->state = SB_ENGINE_RUNNING;
     control()->done_generation = page->generation;
-    sb_coroutine_enter(coroutine_stack, sizeof coroutine_stack, run_module);
+    sb_coroutine_enter((void *)sb_stack_vaddr, SB_NATIVE_STACK_SIZE, run_module);
+}
+
+static bool is_native(uint64_t pc)
+{
+    return pc - sb_code_vaddr < code_size;
+}
+
+static bool is_stack_hole(uint64_t address)
+{
+    return address - (SB_ENGINE_STACK_VADDR - SB_NATIVE_STACK_HOLE) < SB_NATIVE_STACK_HOLE; /* nowhere, in the simulator */
+}
+
+/*
+ * The trap that the undefined instruction carries which stopped native code, or what the engine does for it with the
+ * instance as its first argument. It was fetched from there, so it can be read.
+ */
+static enum ee_trap carried_trap(const struct sb_control *page)
+{
+    if (page->fault_label != FAULT_USER_EXCEPTION || run.instance == NULL ||
+        (!is_native(page->fault_pc) && page->fault_regs[0] != (uintptr_t)run.instance)) {
+        return EE_TRAP_NONE;
+    }
+    return ee_native_trap_at(run.instance, (const void *)page->fault_pc);
 }
 
 static void faulted(const struct sb_control *page)
 {
-    if (page->fault_label == FAULT_VM) {
+    enum ee_trap trap = carried_trap(page);
+    if (trap != EE_TRAP_NONE) {
+        sb_run_native_fault(&run, page->fault_pc, page->fault_frame, trap, page->fault_address);
+    } else if (page->fault_label == FAULT_VM && run.instance != NULL && is_native(page->fault_pc)) {
+        trap = is_stack_hole(page->fault_address) ? EE_TRAP_STACK_EXHAUSTED : EE_TRAP_NONE;
+        sb_run_native_fault(&run, page->fault_pc, page->fault_frame, trap, page->fault_address);
+    } else if (page->fault_label == FAULT_VM && run.instance != NULL && is_stack_hole(page->fault_address)) {
+        sb_run_native_fault(&run, page->fault_pc, 0, EE_TRAP_STACK_EXHAUSTED, page->fault_address);
+    } else if (page->fault_label == FAULT_VM) {
         sb_run_fault(&run, page->fault_address, page->fault_regs);
     } else {
         sb_run_broken(&run, "the engine raised an exception at ", page->fault_pc);

@@ -109,7 +109,8 @@ void sb_run(struct sb_run *run)
     run->exit_code = 0;
     run->trap = EE_TRAP_NONE;
     memset(&run->usage, 0, sizeof run->usage);
-    run->text[0] = run->backtrace[0] = run->imports.refusal[0] = 0;
+    run->tier = SB_TIER_UNKNOWN;
+    run->text[0] = run->tier_text[0] = run->backtrace[0] = run->imports.refusal[0] = 0;
     run->imports.bridge = run->bridge;
     run->bridge->calls = 0;
     run->bridge->exit_code = 0;
@@ -126,6 +127,38 @@ void sb_run_fault(struct sb_run *run, uint64_t address, const uint64_t regs[8])
     ee_fault(run->instance, address, regs);
     trapped(run, ee_instance_trap(run->instance));
     measure(run);
+}
+
+void sb_run_native_fault(struct sb_run *run, uint64_t pc, uint64_t frame, enum ee_trap trap, uint64_t address)
+{
+    ee_native_fault(run->instance, pc, frame, trap, address);
+    trapped(run, ee_instance_trap(run->instance));
+    if (run->trap == EE_TRAP_HOST) {
+        struct sb_text text = sb_text_start(run->text, sizeof run->text);
+        sb_text_string(&text, ee_trap_text(EE_TRAP_HOST));
+        sb_text_string(&text, ": native code reached for address ");
+        sb_text_hex(&text, address);
+    }
+    measure(run);
+}
+
+void sb_run_attach(struct sb_run *run, struct ee_instance *instance, const void *code, size_t size, size_t stack_bytes)
+{
+    const uint8_t *bytes;
+    size_t found;
+    struct ee_error why = {0};
+    run->tier = SB_TIER_INTERPRETER;
+    if (size == 0) {
+        return;
+    }
+    struct sb_text text = sb_text_start(run->tier_text, sizeof run->tier_text);
+    if (!ee_native_section(instance, &bytes, &found) || found != size) {
+        sb_text_string(&text, "the engine finds other native code than the supervisor");
+    } else if (ee_native_attach(instance, code, stack_bytes, &why) != EE_OK) {
+        sb_text_string(&text, why.text);
+    } else {
+        run->tier = SB_TIER_NATIVE;
+    }
 }
 
 void sb_run_broken(struct sb_run *run, const char *what, uint64_t where)

@@ -34,6 +34,8 @@ struct sb_run {
     uint32_t exit_code;
     enum ee_trap trap;
     struct ee_usage usage;
+    enum sb_tier tier;
+    char tier_text[SB_TIER_TEXT_SIZE]; /* why native code is not used, or empty */
     char text[SB_TEXT_SIZE];
     char backtrace[SB_BACKTRACE_SIZE];
 
@@ -44,6 +46,15 @@ void sb_run(struct sb_run *run);
 
 /* The run faulted at `address` (regs: the argument registers there, or NULL). Fills the outcome: a trap. */
 void sb_run_fault(struct sb_run *run, uint64_t address, const uint64_t regs[8]);
+
+/*
+ * Native code of the run stopped at pc: as ee_native_fault. A fault at an address where the module has nothing to look
+ * for is named with the address.
+ */
+void sb_run_native_fault(struct sb_run *run, uint64_t pc, uint64_t frame, enum ee_trap trap, uint64_t address);
+
+/* Between load and start: run the module's native code from `code`, where a copy of `size` bytes lies; 0: there is none. */
+void sb_run_attach(struct sb_run *run, struct ee_instance *instance, const void *code, size_t size, size_t stack_bytes);
 
 /* The run ended in a fault that isn't the module's: a trap with that text. */
 void sb_run_broken(struct sb_run *run, const char *what, uint64_t where);

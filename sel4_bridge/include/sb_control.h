@@ -24,6 +24,13 @@ enum sb_engine_state {
     SB_ENGINE_REFUSED, /* malformed, invalid, unsupported, unlinkable or too big: text says why and where */
 };
 
+enum sb_tier {
+    SB_TIER_UNKNOWN = 0, /* the run has not got that far */
+    SB_TIER_INTERPRETER,
+    SB_TIER_NATIVE, /* all functions that the module has native code of */
+};
+
+#define SB_TIER_TEXT_SIZE 96u   /* bytes with the NUL */
 #define SB_TEXT_SIZE 256u       /* bytes with the NUL */
 #define SB_BACKTRACE_SIZE 2048u /* bytes with the NUL */
 
@@ -40,6 +47,8 @@ struct sb_control {
     uint64_t fault_pc;
     uint64_t fault_address;
     uint64_t fault_regs[8];  /* x0..x7 at the fault, zero where unknown */
+    uint64_t fault_frame;    /* x29 at the fault */
+    uint64_t code_size;      /* bytes of the module's native code in the code region, 0: none */
     uint64_t arena_size;     /* bytes at the arena's end that the module may use, 0: all of it */
 
     /* written by the engine */
@@ -47,9 +56,11 @@ struct sb_control {
     uint32_t done_generation; /* generation that the state belongs to */
     uint32_t exit_code;
     uint32_t trap;            /* enum ee_trap */
+    uint32_t tier;            /* enum sb_tier */
     uint64_t memory_bytes;    /* linear memory */
     uint64_t bookkeeping_bytes; /* arena high water without linear memory */
     uint64_t calls;           /* WASI calls made */
+    char tier_text[SB_TIER_TEXT_SIZE]; /* why native code that is there is not used; valid with tier */
     char text[SB_TEXT_SIZE];
     char backtrace[SB_BACKTRACE_SIZE];
 };

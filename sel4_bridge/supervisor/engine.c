@@ -23,6 +23,16 @@ static void copy_text(char *out, const volatile char *in, size_t size)
     out[i] = 0;
 }
 
+/* Whatever an engine says: without code in its region it runs none. */
+static void copy_tier(struct sb_slot *slot)
+{
+    uint32_t tier = slot->control->tier;
+    slot->tier = tier == SB_TIER_NATIVE && slot->code_size > 0 ? SB_TIER_NATIVE
+                 : tier == SB_TIER_UNKNOWN                     ? SB_TIER_UNKNOWN
+                                                               : SB_TIER_INTERPRETER;
+    copy_text(slot->tier_text, slot->control->tier_text, sizeof slot->tier_text);
+}
+
 static void copy_usage(struct sb_slot *slot)
 {
     const volatile struct sb_control *control = slot->control;
@@ -48,6 +58,7 @@ void sb_engine_notified(struct sb_supervisor *s, unsigned number)
         return; /* of an earlier run */
     }
     copy_usage(slot);
+    copy_tier(slot);
     switch (state) {
     case SB_ENGINE_EXITED:
         slot->exit_code = control->exit_code;
@@ -141,6 +152,7 @@ void sb_engine_faulted(struct sb_supervisor *s, unsigned number, const struct sb
     control->fault_pc = fault->pc;
     control->fault_address = fault->address;
     memcpy(control->fault_regs, fault->regs, sizeof control->fault_regs);
+    control->fault_frame = fault->frame;
     control->generation = slot->generation;
     __atomic_store_n(&control->command, SB_COMMAND_FAULT, __ATOMIC_RELEASE);
     slot->handling_fault = true;

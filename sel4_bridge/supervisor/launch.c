@@ -160,6 +160,7 @@ static void fill_control(struct sb_slot *slot)
     control->generation = slot->generation;
     control->module_offset = slot->active.offset;
     control->module_size = slot->active.size;
+    control->code_size = slot->code_size;
     control->fuel = slot->fuel;
     control->metered = slot->metered;
     const struct sb_manifest *manifest = &slot->active.credentials.manifest; /* all zero without a signature */
@@ -201,10 +202,13 @@ static void run(struct sb_supervisor *s, unsigned number)
     slot->memory_bytes = 0;
     slot->bookkeeping_bytes = 0;
     slot->calls = 0;
+    slot->tier = SB_TIER_UNKNOWN;
+    slot->tier_text[0] = 0;
     slot->text[0] = 0;
     slot->backtrace[0] = 0;
     slot->reason = NULL;
     __atomic_store_n(&slot->launch->generation, slot->generation, __ATOMIC_RELEASE);
+    sb_code_place(s, number);
     fill_control(slot);
     slot->state = SB_SLOT_RUNNING;
     sb_limits_begin(s, number);

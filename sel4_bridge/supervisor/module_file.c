@@ -72,6 +72,45 @@ static struct sb_slice slice(const uint8_t *data, const struct section *section)
                              (uint32_t)(section->content.end - section->content.p)};
 }
 
+bool sb_module_custom(const uint8_t *data, uint32_t size, const char *name, struct sb_slice *out)
+{
+    struct reader r = {data + HEADER_SIZE, data + size};
+    struct section section;
+    if (size < HEADER_SIZE) {
+        return false;
+    }
+    while (r.p < r.end && read_section(&r, &section)) {
+        if (is_called(&section, name)) {
+            *out = slice(data, &section);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sb_module_core_digest(const uint8_t *data, uint32_t size, uint8_t digest[SB_SHA256_SIZE])
+{
+    struct reader r = {data + HEADER_SIZE, data + size};
+    struct sb_sha256 hash;
+    if (size < HEADER_SIZE) {
+        return false;
+    }
+    sb_sha256_init(&hash);
+    sb_sha256_update(&hash, data, HEADER_SIZE);
+    while (r.p < r.end) {
+        const uint8_t *begin = r.p;
+        struct section section;
+        if (!read_section(&r, &section)) {
+            return false;
+        }
+        if (section.id != 0) {
+            sb_sha256_update(&hash, begin, (size_t)(r.p - begin));
+        }
+    }
+    sb_sha256_final(&hash, digest);
+    return true;
+}
+
 enum sb_refusal sb_module_parts(const uint8_t *data, uint32_t size, struct sb_module_parts *out)
 {
     static const uint8_t header[HEADER_SIZE] = {0, 'a', 's', 'm', 1, 0, 0, 0};

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "refusal.h"
+#include "sha256.h"
 
 /* Bytes of the file, by their place. */
 struct sb_slice {
@@ -27,6 +28,12 @@ struct sb_module_parts {
     struct sb_slice manifest;
     struct sb_slice signature;
 };
+
+/* Content of the first custom section of that name; false: there is none before the sections end or break. */
+bool sb_module_custom(const uint8_t *data, uint32_t size, const char *name, struct sb_slice *out);
+
+/* SHA-256 of the file's header and of all sections that are not custom, whole; false: the sections break. */
+bool sb_module_core_digest(const uint8_t *data, uint32_t size, uint8_t digest[SB_SHA256_SIZE]);
 
 /*
  * Find manifest and signature. SB_ACCEPTED also for a module without them; has_manifest and has_signature are right for

@@ -66,7 +66,14 @@ static void put_image(struct sb_cbor_writer *out, const struct sb_image *image)
 static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out, unsigned number)
 {
     const struct sb_slot *slot = &s->slots[number];
+    static const char *const tiers[] = {
+        [SB_TIER_INTERPRETER] = "interpreter", [SB_TIER_NATIVE] = "native"};
+    const char *tier_note = slot->code_refusal != NULL ? slot->code_refusal : slot->tier_text;
+    bool has_tier = slot->active.present && slot->tier != SB_TIER_UNKNOWN;
+    bool has_tier_note = has_tier && slot->tier == SB_TIER_INTERPRETER && tier_note[0] != 0;
     uint64_t keys = 9;
+    keys += has_tier ? 1 : 0;
+    keys += has_tier_note ? 1 : 0;
     keys += slot->active.present ? 3 + credential_keys(&slot->active) : 0;
     keys += slot->refusal != SB_ACCEPTED ? 1 : 0;
     const uint64_t sequence = sb_slot_admission(slot).sequence;
@@ -126,6 +133,12 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
         uint64_t now_ns = sb_monotonic_ns(s);
         uint64_t at_ns = slot->limits.restart_at_ns;
         sb_cbor_put_uint(out, "restart_ms", at_ns > now_ns ? (at_ns - now_ns) / NS_PER_MS : 0);
+    }
+    if (has_tier) {
+        sb_cbor_put_text(out, "tier", tiers[slot->tier]);
+    }
+    if (has_tier_note) {
+        sb_cbor_put_text(out, "tier_note", tier_note);
     }
     const struct sb_slot_class *class = &sb_slot_classes[number];
     uint64_t class_percent = UINT64_C(100) * class->budget_us / class->period_us;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "pl031.h"
+#include "sb_code.h"
 #include "sb_counter.h"
 #include "sb_engine_entry.h"
 #include "sb_mmio.h"
@@ -27,6 +28,7 @@ uintptr_t sb_record_vaddr;
     uintptr_t sb_module##slot##_vaddr;  \
     uintptr_t sb_control##slot##_vaddr; \
     uintptr_t sb_launch##slot##_vaddr;  \
+    uintptr_t sb_code##slot##_vaddr;    \
     uintptr_t sb_log##slot##_vaddr;
 SB_EACH_SLOT(SB_X)
 #undef SB_X
@@ -181,6 +183,7 @@ void init(void)
         .engine_priority = engine_priority,
         .wake_at = wake_at,
         .wasi_notify = wasi_notify,
+        .code_publish = kind == SB_KERNEL_SIMULATOR ? NULL : sb_code_publish,
         .store = store,
         .store_record = (struct sb_store_record *)sb_record_vaddr,
         .anchors = {.root = sb_trust_root,
@@ -191,7 +194,8 @@ void init(void)
     const struct sb_slot_regions regions[SB_SLOTS] = {
 #define SB_X(slot)                                                                                          \
     {(uint8_t *)sb_module##slot##_vaddr, (struct sb_control *)sb_control##slot##_vaddr,                     \
-     (struct sb_launch *)sb_launch##slot##_vaddr, (struct sb_log *)sb_log##slot##_vaddr},
+     (struct sb_launch *)sb_launch##slot##_vaddr, (struct sb_log *)sb_log##slot##_vaddr,                    \
+     (uint8_t *)sb_code##slot##_vaddr},
         SB_EACH_SLOT(SB_X)
 #undef SB_X
     };
@@ -233,6 +237,7 @@ seL4_Bool fault(microkit_child child, microkit_msginfo msginfo, microkit_msginfo
             const uint64_t first[8] = {registers.x0, registers.x1, registers.x2, registers.x3,
                                        registers.x4, registers.x5, registers.x6, registers.x7};
             memcpy(what.regs, first, sizeof what.regs);
+            what.frame = registers.x29;
             what.pc = registers.pc; /* not every kind of fault carries it in its message */
         }
         sb_engine_faulted(&supervisor, child, &what);

@@ -67,6 +67,7 @@ struct sb_slot {
     uint8_t *module; /* SB_MODULE_SIZE bytes, shared with the engine (which only reads) */
     struct sb_control *control;
     struct sb_launch *launch;
+    uint8_t *code; /* SB_CODE_SIZE bytes that the engine executes and nobody else writes */
 
     enum sb_slot_state state;
     struct sb_image active;
@@ -79,6 +80,11 @@ struct sb_slot {
     bool autostart; /* was started and not stopped: starts by itself at boot, with this request */
     uint32_t request_size;
     uint8_t request[SB_STORE_REQUEST_MAX];
+
+    bool code_known;          /* code.c: the next two are of the module with this digest */
+    uint8_t code_digest[SB_SHA256_SIZE];
+    uint32_t code_size;       /* bytes of native code in place, 0: none */
+    const char *code_refusal; /* why native code that the module has is not in place */
 
     uint32_t generation; /* of the last start, also in control and launch */
     bool handling_fault; /* the engine was restarted to record a fault */
@@ -98,6 +104,8 @@ struct sb_slot {
     uint64_t bookkeeping_bytes;
     uint64_t arena_peak; /* bytes, the two together, of all runs since boot */
     uint64_t calls;
+    enum sb_tier tier;
+    char tier_text[SB_TIER_TEXT_SIZE]; /* why native code that is in place is not used */
     char text[SB_TEXT_SIZE];
     char backtrace[SB_BACKTRACE_SIZE];
 

@@ -26,6 +26,7 @@ void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platf
         slot->module = regions[i].module;
         slot->control = regions[i].control;
         slot->launch = regions[i].launch;
+        slot->code = regions[i].code;
         slot->drain.log = regions[i].log;
         slot->limits.phase_end_ns = slot->limits.deadline_ns = slot->limits.restart_at_ns = SB_NEVER;
         const struct sb_slot_class *class = &sb_slot_classes[i];
@@ -58,6 +59,7 @@ void sb_supervisor_reset(struct sb_supervisor *s)
         slot->memory_bytes = 0;
         slot->bookkeeping_bytes = 0;
         slot->calls = 0;
+        slot->tier = SB_TIER_UNKNOWN;
     }
     sb_limits_arm(s);
     s->upload_image = 0;

@@ -37,6 +37,8 @@ struct sb_platform {
     void (*engine_priority)(unsigned slot, uint32_t priority);
     void (*wake_at)(uint64_t ticks);       /* have sb_limits_tick called then; 0: never. The last call counts */
     void (*wasi_notify)(void);
+    /* Make bytes that were just written to a code region runnable by its engine; NULL: no native code here. */
+    void (*code_publish)(const uint8_t *at, size_t size);
     /* One call of the store, its answer; NULL: there is none. */
     enum sb_store_status (*store)(enum sb_store_label label, const uint64_t arguments[SB_STORE_ARGUMENTS]);
     struct sb_store_record *store_record; /* shared with it */
@@ -72,6 +74,7 @@ struct sb_slot_regions {
     struct sb_control *control;
     struct sb_launch *launch;
     struct sb_log *log;
+    uint8_t *code; /* SB_CODE_SIZE bytes, may be NULL without code_publish */
 };
 
 void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platform, struct sb_system *system,
@@ -90,6 +93,7 @@ struct sb_fault {
     uint64_t pc;
     uint64_t address; /* 0 where the fault has none */
     uint64_t regs[8]; /* x0..x7, zero where unknown */
+    uint64_t frame;   /* x29 */
 };
 void sb_engine_faulted(struct sb_supervisor *s, unsigned slot, const struct sb_fault *fault);
 
@@ -101,6 +105,9 @@ void sb_engine_give_up(struct sb_supervisor *s, unsigned slot, const char *why);
 
 /* Move output of all slots to their histories; called on the wasi domain's notification and before status and logs. */
 void sb_drain_logs(struct sb_supervisor *s);
+
+/* code.c: puts the active module's native code, if it has some that is right, where the slot's engine runs it. */
+void sb_code_place(struct sb_supervisor *s, unsigned slot);
 
 /* launch.c */
 enum sb_launch_result { SB_LAUNCH_OK, SB_LAUNCH_EMPTY, SB_LAUNCH_BUSY, SB_LAUNCH_TOO_LARGE, SB_LAUNCH_BAD_TEXT, SB_LAUNCH_REFUSED };

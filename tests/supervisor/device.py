@@ -15,6 +15,7 @@ from typing import Any
 
 import cbor2
 
+from edge_engine.sources import ENGINE_INCLUDE
 from edge_engine.zig import HOST, ROOT, compile_objects, link
 from sel4_bridge.build import BRIDGE, CRYPTO_SOURCES, GENERATED, SUPERVISOR_SOURCES, compile_zig, write_sources
 
@@ -31,6 +32,7 @@ FLAGS = (
     f"-I{BRIDGE / 'supervisor'}",
     f"-I{BRIDGE / 'include'}",
     f"-I{GENERATED}",
+    f"-I{ENGINE_INCLUDE}",
 )
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize=function", "-fno-sanitize-recover=all")
 TRAP = ("-fsanitize=undefined", "-fsanitize-trap=undefined")  # where gcc's run-time libraries are missing
@@ -178,9 +180,15 @@ class Device:
     def engine_says(
         self, state: int, *, slot: int = 0, generation: int | None = None, exit_code: int = 0,
         usage: tuple[int, int, int] = (0, 0, 0), text: bytes = b"", backtrace: bytes = b"",
+        tier: int = 0, tier_text: bytes = b"",
     ) -> None:  # fmt: skip
         generation = self.control(slot)["generation"] if generation is None else generation
-        self.command("g", struct.pack("<IIIIQQQ256s2048s", slot, state, generation, exit_code, *usage, text, backtrace))
+        self.command(
+            "g",
+            struct.pack(
+                "<IIIIQQQ256s2048s96sI4x", slot, state, generation, exit_code, *usage, text, backtrace, tier_text, tier
+            ),
+        )
 
     def fault(
         self, *, slot: int = 0, label: int = 6, pc: int = 0, address: int = 0, regs: tuple[int, ...] = ()

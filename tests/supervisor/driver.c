@@ -33,6 +33,7 @@ enum {
     WAITED = 'y',       /* slot, u64, u64: what the wasi domain says that it waited, and since when */
     SYSTEM = 's',       /* answers struct sb_system */
     DIGEST = 'd',       /* answers SHA-256 of the bytes, hashed in pieces of growing size */
+    CODE = 'x',         /* slot: answers the code region */
     RESET = 'z',        /* warm reset, as the glue does after answering one */
 };
 
@@ -41,6 +42,8 @@ struct report {
     uint64_t memory, bookkeeping, calls;
     char text[SB_TEXT_SIZE];
     char backtrace[SB_BACKTRACE_SIZE];
+    char tier_text[SB_TIER_TEXT_SIZE];
+    uint32_t tier;
 };
 
 struct fault_input {
@@ -98,6 +101,15 @@ static void wasi_notify(void)
     event("wasi", 0);
 }
 
+static void code_publish(const uint8_t *at, size_t size)
+{
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        if (supervisor->slots[i].code == at && size <= SB_CODE_SIZE) {
+            event("publish", i);
+        }
+    }
+}
+
 static void *block(size_t size)
 {
     void *memory = calloc(1, size > 0 ? size : 1);
@@ -127,6 +139,7 @@ static void start(const char *root)
         .kernel = "host", .kernel_text = "the host", .board = "none", .tick_hz = 1000000000u, .ticks = ticks,
         .engine_stop = engine_stop, .engine_restart = engine_restart, .wasi_notify = wasi_notify,
         .engine_resume = engine_resume, .engine_priority = engine_priority, .wake_at = wake_at,
+        .code_publish = code_publish,
         .anchors = read_anchors(root),
     };
     for (unsigned i = 0; i < SB_SLOTS; i++) {
@@ -137,6 +150,7 @@ static void start(const char *root)
             .control = aligned_alloc(4096, 4096),
             .launch = block(sizeof(struct sb_launch)),
             .log = logs[i],
+            .code = block(SB_CODE_SIZE),
         };
         memset(regions[i].control, 0, 4096);
     }
@@ -219,6 +233,8 @@ static void engine_says(const uint8_t *data)
     control->calls = r.calls;
     memcpy(control->text, r.text, sizeof r.text);
     memcpy(control->backtrace, r.backtrace, sizeof r.backtrace);
+    memcpy(control->tier_text, r.tier_text, sizeof r.tier_text);
+    control->tier = r.tier;
     control->state = r.state;
     sb_engine_notified(supervisor, r.slot);
     reply("", 0);
@@ -286,6 +302,9 @@ static void run(int command, const uint8_t *data, uint32_t size)
         break;
     case LAUNCH:
         reply(supervisor->slots[data[0]].launch, sizeof(struct sb_launch));
+        break;
+    case CODE:
+        reply(supervisor->slots[data[0]].code, SB_CODE_SIZE);
         break;
     case MODULE:
         reply(supervisor->slots[data[0]].module, SB_MODULE_SIZE);

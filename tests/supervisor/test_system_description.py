@@ -9,7 +9,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from sel4_bridge.system import (
+    GIB,
     GUARD_SIZE,
+    NATIVE_STACK_HOLE,
     SLOTS,
     Channel,
     DescriptionError,
@@ -52,9 +54,30 @@ def test_engines_reach_nothing_but_their_slot() -> None:
     system = device_system()
     for slot in range(SLOTS):
         domain = next(d for d in system.all_domains() if d.name == f"engine{slot}")
-        assert {m.region.name for m in domain.maps} == {f"{n}{slot}" for n in ("arena", "module", "control", "io")}
+        own = ("arena", "module", "control", "io", "code", "stack")
+        assert {m.region.name for m in domain.maps} == {f"{n}{slot}" for n in own}
         assert next(m.perms for m in domain.maps if m.region.name == f"module{slot}") == "r"
         assert not domain.irqs
+
+
+def test_native_code_is_written_by_the_supervisor_and_executed_by_one_engine() -> None:
+    system = device_system()
+    for slot in range(SLOTS):
+        holders = {d.name: m.perms for d in system.all_domains() for m in d.maps if m.region.name == f"code{slot}"}
+        assert holders == {"supervisor": "rw", f"engine{slot}": "rx"}
+
+
+def test_a_native_stack_begins_above_a_hole() -> None:
+    system = device_system()
+    engine = next(d for d in system.all_domains() if d.name == "engine0")
+    stack = next(m for m in engine.maps if m.region.name == "stack0")
+    assert all(
+        m.vaddr + m.region.size + NATIVE_STACK_HOLE <= stack.vaddr or m.vaddr >= stack.vaddr for m in engine.maps
+    )
+    closer = tuple(replace(m, vaddr=stack.vaddr - GIB) if m.region.name == "code0" else m for m in engine.maps)
+    broken = System((replace(engine, maps=closer),), ())
+    with pytest.raises(DescriptionError, match="stack0 has no hole below it"):
+        broken.check()
 
 
 def test_calls_go_upwards_only() -> None:
