@@ -26,7 +26,7 @@ from edge_engine.zig import JOBS, ROOT, Target, ToolError, compiler_version, run
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["TARGETS", "Compiled", "compile_module", "compile_modules"]
+__all__ = ["TARGETS", "Compiled", "compile_module", "compile_modules", "link_code"]
 
 SHT_SYMTAB = 2
 HERE = Path(__file__).resolve().parent
@@ -114,7 +114,13 @@ def _symbols(elf: bytes) -> tuple[bytes, dict[str, int]]:
     return text, symbols
 
 
-def _build(parts: tuple[str, ...], target: str, folder: Path, progress: Callable[[int, int], None]) -> bytes:
+def _build(
+    parts: tuple[str, ...],
+    target: str,
+    folder: Path,
+    progress: Callable[[int, int], None],
+    flags: tuple[str, ...] = (),
+) -> bytes:
     """Compile and link; the linked ELF file."""
     sources = []
     for number, part in enumerate(parts):
@@ -127,7 +133,7 @@ def _build(parts: tuple[str, ...], target: str, folder: Path, progress: Callable
 
     def compile_one(source: Path) -> Path:
         output = folder / f"{source.stem}.o"
-        run_tool(["cc", *TARGETS[target].arguments(), *FLAGS, "-c", str(source), "-o", str(output)], cwd=ROOT)
+        run_tool(["cc", *TARGETS[target].arguments(), *FLAGS, *flags, "-c", str(source), "-o", str(output)], cwd=ROOT)
         return output
 
     with ThreadPoolExecutor(max_workers=JOBS) as pool:
@@ -147,6 +153,12 @@ def _build(parts: tuple[str, ...], target: str, folder: Path, progress: Callable
         cwd=folder,
     )
     return linked.read_bytes()
+
+
+def link_code(parts: tuple[str, ...], target: str, flags: tuple[str, ...] = ()) -> tuple[bytes, dict[str, int]]:
+    """Compile C of the caller's own as a module's would be: the code, and where its symbols are in it. ToolError."""
+    with tempfile.TemporaryDirectory(prefix="wasel-native-") as folder:
+        return _symbols(_build(parts, target, Path(folder), lambda _done, _all: None, flags))
 
 
 def compile_modules(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NAME_PREFIX", "NativeCode", "add_section", "bare_module", "core_digest", "sections"]
+__all__ = ["NAME_PREFIX", "NativeCode", "add_section", "bare_module", "core_digest", "leb", "sections"]
 
 NAME_PREFIX = "wasel.native."
 MAGIC = b"WNAT"
@@ -57,7 +57,8 @@ class NativeCode:
         return header + entries + self.code
 
 
-def _leb(value: int) -> bytes:
+def leb(value: int) -> bytes:
+    """Encode an unsigned number as LEB128."""
     out = bytearray()
     while True:
         out.append((value & 0x7F) | (CONTINUES if value >= CONTINUES else 0))
@@ -110,5 +111,5 @@ def add_section(module: bytes, code: NativeCode) -> bytes:
     """Return the module with this section in place of one of the same name; manifest and signature are dropped."""
     name = f"{NAME_PREFIX}{code.target}"
     kept = [data for own, data in sections(module) if own != name and not (own or "").startswith(LAST_SECTIONS)]
-    body = _leb(len(name)) + name.encode() + code.contents(core_digest(module))
-    return module[:8] + b"".join(kept) + b"\0" + _leb(len(body)) + body
+    body = leb(len(name)) + name.encode() + code.contents(core_digest(module))
+    return module[:8] + b"".join(kept) + b"\0" + leb(len(body)) + body
