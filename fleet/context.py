@@ -9,20 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import sys
 import uuid
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation of `fleet_of`
 
+from agent.errors import WaselError
+from fleet import journal
+from fleet.artifacts import Shelf
 from fleet.bus import Bus
 from fleet.database import Database, upgrade
+from fleet.enrolment import credentials
+from fleet.lease import LeaderLease
+from fleet.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from pathlib import Path
 
+    from fleet.reports import Merged
     from fleet.settings import Settings
 
 __all__ = ["Fleet", "fleet_of"]
+
+LEASE_POLL_S = 1.0
+PRUNE_S = 60.0
+LETTING_IN_S = 60.0
 
 
 class Fleet:
@@ -34,18 +50,143 @@ class Fleet:
         settings.artifacts.mkdir(exist_ok=True)
         upgrade(settings.database_url)
         self.database = Database(settings.database_url)
+        self.shelf = Shelf(settings.artifacts)
         self.bus = Bus()
         self.worker = uuid.uuid4().hex[:12]
         """Name of this process among the server's workers."""
+        self.lease = LeaderLease(self.database, self.worker, settings.data / "leader.lock", settings.lease_s)
+        self.leads = False
+        self.service: Service | None = None
+        self.let_in: Callable[[Mapping[str, str]], Awaitable[None]] | None = None
+        """Tells the server's own broker which devices may log in; None: the broker is somebody else's."""
+        self.broker_ca, self.ca_hash = _read_ca(settings.device_ca_path)
+        """Certificate of the authority that devices are to trust (PEM, SHA-256 of its DER), or empty."""
+        self.closing = asyncio.Event()
+        """Long answers are to end."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def device_broker_url(self) -> str:
+        """Where devices find the broker."""
+        if self.settings.device_broker_url or self.service is None:
+            return self.settings.device_broker_url
+        return str(self.service.link.address)
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Run the tasks while the context is open."""
+        self._loop = asyncio.get_running_loop()
         self.bus.attach()
+        tasks = []
+        if self.settings.broker_url:
+            self.service = Service(self.settings, self.database, self.bus, self.shelf, self._reported)
+            tasks.append(asyncio.create_task(self._guard(self.service.run())))
+        if self.settings.engine:
+            tasks.append(asyncio.create_task(self._guard(self._elect())))
         try:
             yield
         finally:
+            self.closing.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(self.database.close)
+
+    @staticmethod
+    async def _guard(work: Awaitable[None]) -> None:
+        """Say so when a task ends by itself: that is a defect."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            print(f"wasel fleet: a part of the server failed: {error!r}", file=sys.stderr, flush=True)
+            raise
+
+    # Told by routes, in any thread
+
+    def desired_changed(self) -> None:
+        """Say that desired states changed: they are published now, not at the next look."""
+        if self._loop is not None and self.service is not None:
+            self._loop.call_soon_threadsafe(self.service.publisher.wake)
+
+    def devices_changed(self) -> None:
+        """Say that devices came or went; returns when the server's own broker knows. Not on the loop."""
+        if self._loop is None:
+            return
+        if self.service is not None:
+            self._loop.call_soon_threadsafe(self.service.devices_changed)
+        if self.let_in is not None:
+            with self.database.read() as session:
+                known = credentials(session)
+            asyncio.run_coroutine_threadsafe(_await(self.let_in(known)), self._loop).result(LETTING_IN_S)
+
+    # Tasks
+
+    def _reported(self, merged: Merged) -> None:
+        del merged
+
+    async def _elect(self) -> None:
+        """Become the leader whenever there is none, and be it while the lease lasts."""
+        while True:
+            if await asyncio.to_thread(self.lease.acquire):
+                self.leads = True
+                try:
+                    await self._lead()
+                finally:
+                    self.leads = False
+                    await asyncio.to_thread(self.lease.release)
+            await asyncio.sleep(LEASE_POLL_S)
+
+    async def _lead(self) -> None:
+        work = [asyncio.create_task(self._prune())]
+        if self.service is not None:
+            work.append(asyncio.create_task(self.service.lead()))
+        renew = asyncio.create_task(self._renew())
+        try:
+            done, _ = await asyncio.wait({renew, *work}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (renew, *work):
+                task.cancel()
+            await asyncio.gather(renew, *work, return_exceptions=True)
+
+    async def _renew(self) -> None:
+        """Return when the lease is lost."""
+        while True:
+            await asyncio.sleep(self.settings.lease_s / 4)
+            try:
+                if not await asyncio.to_thread(self.lease.acquire):
+                    return
+            except WaselError as error:
+                print(f"wasel fleet: {error}", file=sys.stderr, flush=True)
+                return
+
+    async def _prune(self) -> None:
+        settings = self.settings
+
+        def work() -> None:
+            with self.database.write() as session:
+                journal.prune(
+                    session, events=settings.keep_events, logs=settings.keep_logs, samples=settings.keep_samples
+                )
+
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            await asyncio.to_thread(work)
+
+
+async def _await(work: Awaitable[None]) -> None:
+    await work
+
+
+def _read_ca(path: Path | None) -> tuple[str, str]:
+    if path is None:
+        return "", ""
+    text = path.read_text(encoding="ascii")
+    certificate = x509.load_pem_x509_certificate(text.encode())
+    return text, hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 def fleet_of(request: Request) -> Fleet:

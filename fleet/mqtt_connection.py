@@ -34,6 +34,7 @@ from fleet.mqtt_packets import (
     encode_puback,
     encode_publish,
     encode_subscribe,
+    encode_unsubscribe,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ __all__ = ["MqttConnection", "Refuse"]
 OPEN_TIMEOUT_S = 60.0
 """Generous: ten thousand connect at once."""
 MAX_WAITING = 1024
-END, LOST = -1, -2
 
 
 class Refuse(Exception):  # noqa: N818 - not an error: an order to the connection
@@ -68,7 +68,6 @@ class MqttConnection(asyncio.Protocol):
         "_on_lost",
         "_on_publish",
         "_opened",
-        "_subscribing",
         "_timer",
         "_transport",
         "_waiting",
@@ -88,9 +87,7 @@ class MqttConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[ConnAck] = self._loop.create_future()
         self._acks: dict[int, Callable[[int], None]] = {}
-        """By packet identifier: told the reason code of the acknowledgement."""
-        self._subscribing: dict[int, Callable[[int], None]] = {}
-        """By packet identifier: told each reason code, then END; LOST if there is no answer."""
+        """By packet identifier: told each reason code; a subscription's then -1."""
         self._flying = 0
         self._limit = 1
         self._next_id = 0
@@ -167,6 +164,11 @@ class MqttConnection(asyncio.Protocol):
         """Whether messages can be sent."""
         return self._on_lost is not None and self._transport is not None
 
+    @property
+    def buffered(self) -> int:
+        """Bytes that were sent and the socket has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
     def publish(
         self,
         topic: bytes,
@@ -190,21 +192,30 @@ class MqttConnection(asyncio.Protocol):
 
     async def subscribe(self, topics: Iterable[tuple[str, int]], timeout_s: float = OPEN_TIMEOUT_S) -> bytes:
         """Subscribe to pairs of filter and QoS; gives the reason codes, one each."""
+        wanted = list(topics)
+        return await self._ask(lambda number: encode_subscribe(number, wanted), timeout_s)
+
+    async def unsubscribe(self, topics: Iterable[str], timeout_s: float = OPEN_TIMEOUT_S) -> bytes:
+        """Take subscriptions back; gives the reason codes, one each."""
+        wanted = list(topics)
+        return await self._ask(lambda number: encode_unsubscribe(number, wanted), timeout_s)
+
+    async def _ask(self, encode: Callable[[int], bytes], timeout_s: float) -> bytes:
         packet_id = self._packet_id()
         future: asyncio.Future[int] = self._loop.create_future()
         reasons = bytearray()
 
         def done(code: int) -> None:
-            if code >= 0:
+            if code == -1:
+                if not future.done():
+                    future.set_result(0)
+            else:
                 reasons.append(code)
-            elif not future.done():
-                future.set_result(code)
 
-        self._subscribing[packet_id] = done
-        self._write(encode_subscribe(packet_id, topics))
+        self._acks[packet_id] = done
+        self._write(encode(packet_id))
         try:
-            if await asyncio.wait_for(future, timeout_s) == LOST:
-                raise BrokerError("the connection was lost before the broker answered a subscription")
+            await asyncio.wait_for(future, timeout_s)
         except TimeoutError:
             raise BrokerError(f"the broker does not answer a subscription within {timeout_s:g} s") from None
         return bytes(reasons)
@@ -233,7 +244,7 @@ class MqttConnection(asyncio.Protocol):
     def _packet_id(self) -> int:
         while True:
             self._next_id = self._next_id % 65535 + 1
-            if self._next_id not in self._acks and self._next_id not in self._subscribing:
+            if self._next_id not in self._acks:
                 return self._next_id
 
     def _send(self, topic: bytes, body: bytes, retain: bool, acked: Callable[[int], None] | None) -> None:
@@ -267,11 +278,11 @@ class MqttConnection(asyncio.Protocol):
             entry(packet.reason)
 
     def _subscribed(self, packet: SubAck) -> None:
-        entry = self._subscribing.pop(packet.packet_id, None)
+        entry = self._acks.pop(packet.packet_id, None)
         if entry is not None:
             for reason in packet.reasons:
                 entry(reason)
-            entry(END)
+            entry(-1)
 
     def _tick(self) -> None:
         """Keep the connection alive (3.1.2.10)."""
@@ -295,9 +306,6 @@ class MqttConnection(asyncio.Protocol):
             tell(reason)
 
     def _end(self) -> None:
-        waiting, self._subscribing = self._subscribing, {}
-        for entry in waiting.values():
-            entry(LOST)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -34,6 +34,7 @@ __all__ = [
     "encode_puback",
     "encode_publish",
     "encode_subscribe",
+    "encode_unsubscribe",
 ]
 
 MAX_PACKET = 512 * 1024
@@ -171,6 +172,11 @@ def encode_subscribe(packet_id: int, topics: Iterable[tuple[str, int]]) -> bytes
     for topic, qos in topics:
         body += _binary(topic.encode()) + bytes((qos,))
     return _packet(0x82, body)
+
+
+def encode_unsubscribe(packet_id: int, topics: Iterable[str]) -> bytes:
+    """3.10."""
+    return _packet(0xA2, struct.pack("!H", packet_id) + b"\0" + b"".join(_binary(topic.encode()) for topic in topics))
 
 
 def encode_publish(

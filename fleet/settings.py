@@ -41,6 +41,8 @@ class Settings:
     """PEM file with the CA of the broker; empty: the system's."""
     device_broker_url: str = ""
     """What devices are told at enrolment; empty: broker_url without user and password."""
+    device_ca: str = ""
+    """PEM file with the CA that devices are to trust; empty: broker_ca."""
     share_group: str = "server"
     """Group of the shared subscriptions; a secret where devices may subscribe to anything."""
     tenant: str = "default"
@@ -88,6 +90,12 @@ class Settings:
     def artifacts(self) -> Path:
         """Folder of the modules, by digest."""
         return self.data / "artifacts"
+
+    @property
+    def device_ca_path(self) -> Path | None:
+        """File of the CA that devices are to trust."""
+        name = self.device_ca or self.broker_ca
+        return Path(name) if name else None
 
     def trust_key_paths(self) -> tuple[Path, ...]:
         """Files of `trust_keys`."""

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from fleet.api.artifacts import router as artifacts_router
 from fleet.api.audit import router as audit_router
+from fleet.api.devices import router as devices_router
+from fleet.api.enrolment import router as enrolment_router
+from fleet.api.journal import router as journal_router
 from fleet.api.metrics import router as metrics_router
 from fleet.api.users import router as users_router
 
 __all__ = ["ROUTERS", "metrics_router"]
 
-ROUTERS = (audit_router, users_router)
+ROUTERS = (devices_router, enrolment_router, artifacts_router, journal_router, audit_router, users_router)

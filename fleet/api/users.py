@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import select
 
 from fleet import access
 from fleet.access import Role
-from fleet.api.common import Admin, TheFleet, Viewer
+from fleet.api.common import Admin, Body, TheFleet, Viewer
 from fleet.models import Token, User
 
 __all__ = ["router"]
@@ -19,25 +19,21 @@ __all__ = ["router"]
 router = APIRouter(tags=["users"])
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class UserBody(_Body):
+class UserBody(Body):
     """A new user."""
 
     name: Annotated[str, Field(max_length=64)]
     role: str
 
 
-class UserChange(_Body):
+class UserChange(Body):
     """What to change of a user."""
 
     role: str | None = None
     disabled: bool | None = None
 
 
-class TokenBody(_Body):
+class TokenBody(Body):
     """A new token."""
 
     name: Annotated[str, Field(max_length=64)]

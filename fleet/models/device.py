@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from fleet.models.base import Base, Id
@@ -17,7 +17,14 @@ class Device(Base):
     """One device and its agent."""
 
     __tablename__ = "devices"
-    __table_args__ = (Index("ix_devices_unpublished", "desired_sequence", "published_sequence"),)
+    __table_args__ = (
+        Index(
+            "ix_devices_unpublished",
+            "id",
+            sqlite_where=text("desired_sequence > published_sequence"),
+            postgresql_where=text("desired_sequence > published_sequence"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
@@ -29,6 +36,9 @@ class Device(Base):
     """The device's public Ed25519 key, 32 bytes in hexadecimal."""
     password_hash: Mapped[str] = mapped_column(String(256), default="")
     """Of its MQTT password, in the broker's own format."""
+    enroll_time_s: Mapped[int] = mapped_column(default=0)
+    """Of the last request to enrol, by the agent's clock; an older one, or the same again, is refused."""
+    enroll_nonce: Mapped[str] = mapped_column(String(32), default="")
     device_class: Mapped[str] = mapped_column(String(32), default="")
     note: Mapped[str] = mapped_column(String(1000), default="")
     created_ms: Mapped[int]

@@ -31,7 +31,7 @@ def options():
 
 @pytest.fixture
 def server(tmp_path, options):
-    app = create_app(Settings(**{"data": tmp_path / "fleet", "allow_unsigned": True} | options))
+    app = create_app(Settings(**{"data": tmp_path / "fleet", "allow_unsigned": True, "engine": False} | options))
     with TestClient(app) as http:
         yield http
 

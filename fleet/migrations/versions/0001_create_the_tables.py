@@ -73,6 +73,8 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("key", sa.String(length=64), nullable=True),
         sa.Column("password_hash", sa.String(length=256), nullable=False),
+        sa.Column("enroll_time_s", sa.BigInteger(), nullable=False),
+        sa.Column("enroll_nonce", sa.String(length=32), nullable=False),
         sa.Column("device_class", sa.String(length=32), nullable=False),
         sa.Column("note", sa.String(length=1000), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
@@ -101,7 +103,13 @@ def upgrade() -> None:
     with op.batch_alter_table("devices", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_devices_online"), ["online"], unique=False)
         batch_op.create_index(batch_op.f("ix_devices_status"), ["status"], unique=False)
-        batch_op.create_index("ix_devices_unpublished", ["desired_sequence", "published_sequence"], unique=False)
+        batch_op.create_index(
+            "ix_devices_unpublished",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("desired_sequence > published_sequence"),
+            postgresql_where=sa.text("desired_sequence > published_sequence"),
+        )
 
     op.create_table(
         "leases",
@@ -436,7 +444,11 @@ def downgrade() -> None:
     op.drop_table("trust_documents")
     op.drop_table("leases")
     with op.batch_alter_table("devices", schema=None) as batch_op:
-        batch_op.drop_index("ix_devices_unpublished")
+        batch_op.drop_index(
+            "ix_devices_unpublished",
+            sqlite_where=sa.text("desired_sequence > published_sequence"),
+            postgresql_where=sa.text("desired_sequence > published_sequence"),
+        )
         batch_op.drop_index(batch_op.f("ix_devices_status"))
         batch_op.drop_index(batch_op.f("ix_devices_online"))
 
