@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agent.errors import LinkError
+from agent.link.cobs import frame
 from agent.link.frames import FrameDecoder, Message, encode_frames
 from agent.unix_path import short_path
 
@@ -52,7 +53,7 @@ class _Client:
                 for event in decoder.feed(data):
                     if isinstance(event, Message):
                         await self._room.acquire()
-                        task = asyncio.create_task(self._forward(event.data))
+                        task = asyncio.create_task(self._forward(event.data, cobs=event.cobs))
                         self._requests.add(task)
                         task.add_done_callback(self._done)
         except ConnectionError:
@@ -66,7 +67,7 @@ class _Client:
         self._requests.discard(task)
         self._room.release()
 
-    async def _forward(self, message: bytes) -> None:
+    async def _forward(self, message: bytes, *, cobs: bool) -> None:
         transport = self._transport()
         if transport is None:
             self._writer.close()
@@ -80,7 +81,7 @@ class _Client:
             self._writer.close()
             return
         with contextlib.suppress(ConnectionError):
-            self._writer.write(encode_frames(answer))
+            self._writer.write(frame(answer) if cobs else encode_frames(answer))
             await self._writer.drain()
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
-    from agent.messages import Desired
+    from agent.messages import Desired, DesiredSlot
 
 __all__ = [
     "Activate",
@@ -51,6 +51,12 @@ class ObservedSlot:
     """Digest of the whole candidate."""
     pending: bool = False
     """The next start switches to the candidate."""
+    failed: bytes | None = None
+    """Digest of the module from which the device went back because it failed."""
+    failure: str = ""
+    """Why."""
+    probe_ms: int | None = None
+    """The active module is on trial, and its health probe decides within this time."""
 
 
 @dataclass(frozen=True)
@@ -147,23 +153,27 @@ def plan(
             continue
         now = observed.slots[slot]
         record = records.get(slot)
-        if (
-            record is not None
-            and (record.digest, record.config) == (want.digest, want.config())
-            and now.digest == want.digest
-            and now.starts > record.starts_before
-        ):
+        ours = record is not None and (record.digest, record.config) == (want.digest, want.config())
+        if ours and now.digest == want.digest and record is not None and now.starts > record.starts_before:
             continue
-        todo: list[Step] = []
-        # A pending candidate of another digest would be switched to by our start.
-        if now.digest != want.digest or (now.pending and now.candidate != want.digest):
-            if now.candidate != want.digest:
-                if want.digest not in cached:
-                    todo.append(Pull(slot, want.digest, want.size))
-                todo.append(Push(slot, want.digest))
-            todo.append(Activate(slot, want.digest))
-        elif now.running:
-            todo.append(Halt(slot))
-        todo.append(Start(slot, Record(want.digest, want.config(), now.starts)))
-        steps[slot] = tuple(todo)
+        if ours and now.failed == want.digest:
+            steps[slot] = (Fail(slot, f"the device went back to the former module: {now.failure}"),)
+            continue
+        steps[slot] = _replace(slot, want, now, cached)
     return steps
+
+
+def _replace(slot: int, want: DesiredSlot, now: ObservedSlot, cached: AbstractSet[bytes]) -> tuple[Step, ...]:
+    """Give the steps from what a slot has to what it is wanted to run."""
+    todo: list[Step] = []
+    # A pending candidate of another digest would be switched to by our start.
+    if now.digest != want.digest or (now.pending and now.candidate != want.digest):
+        if now.candidate != want.digest:
+            if want.digest not in cached:
+                todo.append(Pull(slot, want.digest, want.size))
+            todo.append(Push(slot, want.digest))
+        todo.append(Activate(slot, want.digest))
+    elif now.running:
+        todo.append(Halt(slot))
+    todo.append(Start(slot, Record(want.digest, want.config(), now.starts)))
+    return tuple(todo)

@@ -50,6 +50,7 @@ __all__ = [
     "SignedModule",
     "UnsignedError",
     "UntrustedKeyError",
+    "has_probe",
     "protected_header",
     "read_signed",
     "sign_module",
@@ -187,6 +188,14 @@ def read_signed(data: bytes) -> SignedModule:
     envelope = _read_envelope(data[signature.content : signature.end])
     checked = Manifest.from_cbor(data[manifest.content : manifest.end], manifest.start)
     return SignedModule(data[: signature.start], checked, envelope)
+
+
+def has_probe(data: bytes) -> bool:
+    """Tell whether a module says in a manifest how it shows its health: the device confirms it by itself then."""
+    try:
+        return read_signed(data).manifest.health is not None
+    except RefusedError:
+        return False  # whatever else is wrong with it, the device will say
 
 
 def verify_module(data: bytes, keys: Iterable[PublicKey]) -> SignedModule:

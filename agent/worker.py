@@ -17,6 +17,8 @@ from agent.follow import settle
 from agent.messages import Chunk, Desired, DesiredSlot, Get, Progress
 from agent.pull import WINDOW, Puller
 from agent.reconcile import Activate, Fail, Halt, Observed, ObservedSlot, Pull, Push, Record, Start, Step, Stop, plan
+from agent.signing import has_probe
+from agent.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +32,9 @@ __all__ = ["Worker"]
 PULL_ATTEMPTS = 3
 NO_SPACE = (1, 9)
 """Group and code of an upload that does not fit beside the active module (docs/PROTOCOL.md)."""
+TRIAL_POLL_S = 1.0
+FAILURES = range(1, 5)
+"""Numbers of `reverted` that are the module's fault (docs/PROTOCOL.md)."""
 ROUNDS = 8
 """Plans in a row for one desired state."""
 
@@ -107,7 +112,8 @@ class Worker:
             case Push(slot, digest):
                 await self._push(device, slot, digest)
             case Activate(_, digest):
-                await device.set_pending(digest)
+                data = await asyncio.to_thread(self._cache.read, digest)
+                await device.set_pending(digest, confirm=data is None or not has_probe(data))
             case Halt(slot):
                 await device.stop(slot)
             case Start(slot, record):
@@ -143,6 +149,7 @@ class Worker:
             self._moved(slot, Progress(digest, offset, len(data), "push"))
 
         async with self._uploading:
+            await _trial_over(device, slot)
             try:
                 await device.upload(slot, data, moved)
             except DeviceError as error:
@@ -186,6 +193,12 @@ class Worker:
             del self._pulls[digest]
 
 
+async def _trial_over(device: Device, slot: int) -> None:
+    """Wait while the slot's module is on trial: until its probe has decided, the device takes no other one."""
+    while (left_ms := (await device.slot(slot)).probe_ms) is not None:  # noqa: ASYNC110 - asked, it does not call
+        await asyncio.sleep(min(left_ms / 1000 + TRIAL_POLL_S / 10, TRIAL_POLL_S))
+
+
 async def _observe(device: Device) -> Observed:
     status, images = await device.status(), await device.images()
     candidates = {(image.image or 0): image for image in images if image.slot == 1}
@@ -197,6 +210,9 @@ async def _observe(device: Device) -> Observed:
                 slot.starts,
                 bytes(candidates[slot.slot].hash or b"") if slot.slot in candidates else None,
                 pending=slot.slot in candidates and bool(candidates[slot.slot].pending),
+                failed=slot.reverted.digest if slot.reverted and slot.reverted.why in FAILURES else None,
+                failure=printable(slot.reverted.reason) if slot.reverted else "",
+                probe_ms=slot.probe_ms,
             )
             for slot in status.slots
         ),

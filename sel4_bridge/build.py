@@ -79,6 +79,7 @@ SUPERVISOR_SOURCES = tuple(
         "keep",
         "launch",
         "limits",
+        "link_frame",
         "log_drain",
         "log_history",
         "manifest",
@@ -94,6 +95,7 @@ SUPERVISOR_SOURCES = tuple(
         "strict_map",
         "supervisor",
         "throttle",
+        "trial",
         "trust",
         "watchdog",
     )

@@ -67,6 +67,7 @@ def flash(
     async def work() -> None:
         from agent.arena import check_fits
         from agent.progress import Progress
+        from agent.signing import has_probe
 
         digest = hashlib.sha256(data).digest()
         async with link:
@@ -75,7 +76,7 @@ def flash(
                 await asyncio.to_thread(check_fits, file.name, data, link.name, arena, metered=fuel is not None)
                 with Progress(f"{file.name} -> {link.name} slot {slot}", len(data)) as progress:
                     await link.upload(slot, data, progress.update)
-            await link.set_pending(digest, confirm=not test)
+            await link.set_pending(digest, confirm=not (test or has_probe(data)))
             print(f"{file.name}: {len(data)} bytes in slot {slot} of {link.name}, sha256 {digest.hex()[:16]}")
             if start:
                 args = (file.name, *(arg or []))
@@ -230,9 +231,7 @@ def _row(slot: SlotStatus) -> tuple[str, ...]:
         printable(slot.slot_class) or "-",
         f"{slot.budget}%",
         slot.tier or "-",
-        "; ".join(
-            filter(None, ("on trial" if slot.confirmed is False else "", describe(slot), _tier(slot), _signer(slot)))
-        ),
+        "; ".join(filter(None, (_trial(slot), describe(slot), _tier(slot), _signer(slot)))),
     )
 
 
@@ -241,6 +240,19 @@ def _tier(slot: SlotStatus) -> str:
     from agent.text import printable
 
     return f"interpreted: {printable(slot.tier_note)}" if slot.tier_note else ""
+
+
+def _trial(slot: SlotStatus) -> str:
+    """Say whether the module may stay, or why the one before it did not."""
+    from agent.text import printable
+
+    if slot.probe_ms is not None:
+        return f"on trial, its health probe has {slot.probe_ms / 1000:.0f} s left"
+    if slot.confirmed is False:
+        return "on trial"
+    if slot.reverted is not None:
+        return f"went back from {slot.reverted.digest.hex()[:12]}: {printable(slot.reverted.reason)}"
+    return ""
 
 
 def _signer(slot: SlotStatus) -> str:

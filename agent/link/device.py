@@ -14,7 +14,6 @@ import contextlib
 import datetime as dt
 import hashlib
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import cbor2
@@ -23,7 +22,7 @@ from smp.image_management import IMG_MGMT_ERR, ImageState
 from smpclient import SMPClient
 from smpclient.exceptions import SMPClientException
 from smpclient.generics import SMPRequest, TEr1, TEr2, error_v1, error_v2, success
-from smpclient.requests.image_management import ImageErase, ImageStatesRead, ImageStatesWrite, ImageUploadWrite
+from smpclient.requests.image_management import ImageErase, ImageStatesRead, ImageStatesWrite
 from smpclient.requests.os_management import DateTimeWrite, EchoWrite, MCUMgrParametersRead, ResetWrite
 from smpclient.transport import SMPTransportDisconnected
 
@@ -44,8 +43,11 @@ from agent.link.modules import (
     Stop,
     Trace,
     Trust,
+    UploadAnswer,
+    UploadWrite,
 )
 from agent.link.transport import FramedTransport
+from agent.link.upload import Chunk, Sender
 from agent.text import printable
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
     from smp import error as smperror
     from smp import message as smpmessage
+    from smp.os_management import MCUMgrParametersReadResponse
 
 __all__ = ["Device", "upload_overhead"]
 
@@ -66,6 +69,9 @@ ATTEMPTS = 3
 NO_LIMITS = Limits()
 UPLOAD_ATTEMPTS = 8
 """Silent or useless answers in a row before an upload is given up."""
+MOST_CHUNK = 4096
+"""Bytes of an upload in one message: other requests wait behind it on a slow line."""
+FOREVER_S = 3600.0
 GROUP_IMAGE = 1
 SMP_BUSY = 10
 SMP_DENIED = 11
@@ -75,7 +81,7 @@ TRep = TypeVar("TRep", bound="smpmessage.ReadResponse | smpmessage.WriteResponse
 
 def upload_overhead(image: int, size: int) -> int:
     """Bytes of the first upload message besides its data."""
-    request = ImageUploadWrite(off=0, data=b"", image=image, len=size, sha=bytes(32), upgrade=False)
+    request = UploadWrite(off=0, data=b"", image=image, len=size, sha=bytes(32))
     return len(bytes(request)) + 4  # the data's CBOR length takes up to 4 bytes more
 
 
@@ -105,7 +111,7 @@ class Device:
         """Open the port and learn the device's limits; the device must answer."""
         await self.transport.connect(self.port, 5.0)
         try:
-            parameters = await self.request(MCUMgrParametersRead())
+            parameters = await self._parameters()
         except BaseException:
             await self.transport.disconnect()
             raise
@@ -117,6 +123,19 @@ class Device:
         self.transport.initialize(parameters.buf_size)
         self.window = min(parameters.buf_count, 8)
         self.transport.set_window(self.window)
+
+    async def _parameters(self) -> MCUMgrParametersReadResponse:
+        """Ask for the device's limits, and find out whether it takes COBS frames: whoever does answers in them."""
+        for attempt in range(2 * ATTEMPTS):
+            self.transport.cobs = attempt % 2 == 0
+            with contextlib.suppress(NoAnswerError):
+                parameters = await self.request(MCUMgrParametersRead(), attempts=1)
+                self.transport.cobs = self.transport.answered_in_cobs
+                return parameters
+        raise NoAnswerError(
+            f"{self.name}: no answer within {2 * ATTEMPTS * self.timeout_s:g} s; "
+            "is the device running, and does no other program hold its port?"
+        )
 
     async def close(self) -> None:
         """Close the port."""
@@ -301,7 +320,7 @@ class Device:
 
 
 class _Upload:
-    """One upload: up to `device.window` chunks on the way, the device's answers decide where it goes on."""
+    """One upload: agent.link.upload says what to send, the device's answers where it goes on."""
 
     def __init__(self, device: Device, slot: int, data: bytes, progress: Callable[[int], None]) -> None:
         self._device = device
@@ -309,63 +328,88 @@ class _Upload:
         self._data = data
         self._sha = hashlib.sha256(data).digest()
         self._progress = progress
-        self._room = device.transport.max_unencoded_size - upload_overhead(slot, len(data))
+        self._room = min(device.transport.max_unencoded_size - upload_overhead(slot, len(data)), MOST_CHUNK)
         self._sent = 0
+        self._tasks: dict[asyncio.Task[UploadAnswer], Chunk] = {}
         if self._room < 1:
             raise BadAnswerError(f"{device.name}: its buffer of {device.transport.mtu} bytes holds no upload message")
 
     async def run(self) -> int:
+        """Carry it out; an upload that the device has forgotten (it lost power) begins again where the device says."""
         size = len(self._data)
-        offset = await self._chunk(0, UPLOAD_ATTEMPTS)
         failures = 0
-        while offset < size:
-            self._progress(offset)
-            reached = await self._burst(offset)
-            failures = 0 if reached is not None and reached > offset else failures + 1
+        while True:
+            offset = await self._begin()
+            reached = await self._send(offset) if offset < size else size
+            if reached >= size:
+                self._progress(size)
+                return self._sent
+            failures = 0 if reached > offset else failures + 1
             if failures >= UPLOAD_ATTEMPTS:
                 raise NoAnswerError(f"{self._device.name}: upload stuck at byte {offset} of {size}; try again")
-            offset = offset if reached is None else reached
-        self._progress(size)
-        return self._sent
 
-    async def _burst(self, offset: int) -> int | None:
-        """Send chunks from `offset` on until the end or an answer that is not the expected one."""
-        size = len(self._data)
-        flying: deque[tuple[int, asyncio.Task[int]]] = deque()
-        reached: int | None = None
+    async def _begin(self) -> int:
+        """Ask where to go on; the question carries the first bytes, fewer with each that was lost."""
+        for attempt in range(UPLOAD_ATTEMPTS):
+            try:
+                answer = await self._request(0, min(self._room, len(self._data)) >> (2 * attempt) or 1)
+            except NoAnswerError:
+                continue
+            self._progress(self._checked(answer))
+            return self._checked(answer)
+        raise NoAnswerError(f"{self._device.name}: no answer to the first bytes of an upload; is it running?")
+
+    async def _send(self, offset: int) -> int:
+        """Send from `offset` on, until all is there or the device asks for the beginning; gives how far it came."""
+        loop = asyncio.get_running_loop()
+        device = self._device
+        window_bytes = min(device.window, 8) * (device.transport.mtu or self._room)
+        sender = Sender(len(self._data), offset, most=self._room, window_bytes=window_bytes, timeout_s=device.timeout_s)
+        silent_since_s = loop.time()
         try:
-            while True:
-                while offset < size and len(flying) < self._device.window:
-                    task = asyncio.create_task(self._chunk(offset, 1))
-                    offset = min(offset + self._room, size)
-                    flying.append((offset, task))
-                if not flying:
-                    return reached
-                expected, task = flying.popleft()
-                try:
-                    reached = await task
-                except NoAnswerError:
-                    return reached
-                if reached != expected:
-                    return reached
-                self._progress(reached)
+            while not sender.done:
+                while (chunk := sender.next(loop.time())) is not None:
+                    self._fly(chunk)
+                await asyncio.wait(self._tasks, timeout=sender.wait_s(loop.time()), return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in self._tasks if task.done()]:
+                    chunk = self._tasks.pop(task)
+                    answer = task.result()
+                    silent_since_s = loop.time()
+                    if self._checked(answer) == 0:
+                        return sender.offset
+                    self._drop(sender.answered(chunk, answer.off or 0, loop.time(), held=bool(answer.held)))
+                    self._progress(sender.offset)
+                self._drop(sender.late(loop.time()))
+                self._drop([chunk for chunk in self._tasks.values() if chunk.number not in sender.flying])
+                if loop.time() - silent_since_s > UPLOAD_ATTEMPTS * max(device.timeout_s, sender.timeout_s):
+                    raise NoAnswerError(
+                        f"{device.name}: upload stuck at byte {sender.offset} of {sender.size}; try again"
+                    )
+            return sender.offset
         finally:
-            for _, task in flying:
-                task.cancel()
-            await asyncio.gather(*(task for _, task in flying), return_exceptions=True)
+            self._drop(list(self._tasks.values()))
 
-    async def _chunk(self, offset: int, attempts: int) -> int:
-        data = self._data[offset : offset + self._room]
-        if offset == 0:
-            request = ImageUploadWrite(
-                off=0, data=data, image=self._slot, len=len(self._data), sha=self._sha, upgrade=False
-            )
-        else:
-            request = ImageUploadWrite(off=offset, data=data)
+    def _fly(self, chunk: Chunk) -> None:
+        task = asyncio.ensure_future(self._request(chunk.begin, chunk.end - chunk.begin))
+        self._tasks[task] = chunk
+
+    def _drop(self, chunks: list[Chunk]) -> None:
+        """Wait no longer for the answers to these."""
+        numbers = {chunk.number for chunk in chunks}
+        for task in [task for task, chunk in self._tasks.items() if chunk.number in numbers]:
+            del self._tasks[task]
+            task.cancel()
+
+    async def _request(self, offset: int, size: int) -> UploadAnswer:
+        data = self._data[offset : offset + size]
         self._sent += len(data)
-        answer = await self._device.request(
-            request, timeout_s=FIRST_FACTOR * self._device.timeout_s if offset == 0 else None, attempts=attempts
-        )
+        if offset == 0:
+            first = UploadWrite(off=0, data=data, image=self._slot, len=len(self._data), sha=self._sha)
+            return await self._device.request(first, timeout_s=FIRST_FACTOR * self._device.timeout_s, attempts=1)
+        # The sender's own clock says when an answer is too late.
+        return await self._device.request(UploadWrite(off=offset, data=data), timeout_s=FOREVER_S, attempts=1)
+
+    def _checked(self, answer: UploadAnswer) -> int:
         if answer.rc:
             raise DeviceError(f"{self._device.name}: upload: error {answer.rc}", group=-1, code=answer.rc)
         if answer.off is None or not 0 <= answer.off <= len(self._data):

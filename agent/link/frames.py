@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""The standard SMP console framing (mcumgr), pure: bytes in, events out.
+r"""SMP on a serial line, pure: bytes in, events out; the standard console framing (mcumgr), and COBS frames.
 
 A message travels as lines. The first line begins with 06 09, the following ones with 04 14, each ends with '\n' and
 carries base64 of `u16 length, message, u16 CRC-16/XMODEM of the message`, both big endian; the length counts message
@@ -12,6 +12,9 @@ Decoder states::
     LINE --'\n'--> TEXT            (the line joins the message; a whole one becomes an event)
     LINE --06 09 or 04 14--> LINE  (the newline was lost: the line before is damaged)
     LINE --too long--> TEXT        (damaged)
+    TEXT or LINE --00--> ZERO      (a line that was not ended is damaged)
+    ZERO --01 or 02--> COBS        ZERO --00--> ZERO    ZERO --anything else--> TEXT
+    COBS --00--> ZERO              (the frame becomes an event: agent.link.cobs)
 
 Neither marker can occur in base64, so the decoder finds the next frame after any damage. The same bytes give the same
 events however they are cut. It does no retries and knows nothing of SMP headers.
@@ -23,9 +26,12 @@ import binascii
 import re
 from dataclasses import dataclass, field
 
+from agent.link.cobs import FIRST_CODES, CobsError, unframe
+
 __all__ = ["MAX_MESSAGE_SIZE", "BadFrame", "FrameDecoder", "FrameEvent", "Message", "Text", "encode_frames"]
 
 START = b"\x06\x09"
+ZERO = b"\0"
 CONTINUE = b"\x04\x14"
 MAX_MESSAGE_SIZE = 0xFFFF - 2
 """Bytes: the length field counts the CRC too."""
@@ -33,10 +39,12 @@ LINE_LENGTH = 127
 """Bytes of a line with marker and newline that every mcumgr server accepts."""
 MAX_LINE = 16384
 """Bytes of a received line."""
+MAX_COBS = 66_000
+"""Bytes of a received COBS frame."""
 MAX_TEXT = 1024
 """Bytes of one text event; longer lines come in pieces."""
 
-_MARK = re.compile(rb"\x06\x09|\x04\x14|\n")
+_MARK = re.compile(rb"\x06\x09|\x04\x14|\n|\0")
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Message:
     """A whole message with a good checksum."""
 
     data: bytes
+    cobs: bool = False
+    """It came in a COBS frame."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,9 @@ class FrameDecoder:
         return events
 
     def _step(self, events: list[FrameEvent]) -> bool:
-        """Handle one marker; each call that returns True shortens the buffer."""
+        """Handle one marker; each call that returns True shortens the buffer or leaves ZERO."""
+        if self._mark == ZERO:
+            return self._after_zero(events)
         match = _MARK.search(self._buffer)
         limit = MAX_LINE if self._mark else MAX_TEXT
         # A last 06 or 04 may be half a marker: it is not content yet.
@@ -123,6 +135,32 @@ class FrameDecoder:
         elif content:
             events.append(Text(content, ends_line=False))
         self._mark = b"" if mark == b"\n" else mark
+        return True
+
+    def _after_zero(self, events: list[FrameEvent]) -> bool:
+        """Handle what follows a zero byte: another one, a COBS frame, or text again."""
+        if not self._buffer:
+            return False
+        if self._buffer[0] == 0:
+            del self._buffer[0]
+            return True
+        if self._buffer[0] not in FIRST_CODES:
+            self._mark = b""
+            return True
+        end = self._buffer.find(ZERO)
+        if end < 0 and len(self._buffer) <= MAX_COBS:
+            return False
+        if end < 0:
+            self._buffer.clear()
+            self._mark = b""
+            events.append(BadFrame(f"frame over {MAX_COBS} bytes"))
+            return True
+        self._body = None
+        try:
+            events.append(Message(unframe(bytes(self._buffer[:end])), cobs=True))
+        except CobsError as error:
+            events.append(BadFrame(str(error)))
+        del self._buffer[:end]
         return True
 
     def _line(self, content: bytes, *, ended: bool, events: list[FrameEvent]) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from smp import error, message
+from smp.image_management import ImageManagementErrorV1, ImageManagementErrorV2
 
 __all__ = [
     "GROUP",
@@ -34,6 +35,8 @@ __all__ = [
     "TraceAnswer",
     "Trust",
     "TrustAnswer",
+    "UploadAnswer",
+    "UploadWrite",
 ]
 
 GROUP = 64
@@ -130,6 +133,17 @@ class CandidateStatus(BaseModel):
     """It was confirmed when it was the active one: a rollback goes back to it."""
 
 
+class RevertedStatus(BaseModel):
+    """The module from which a slot went back last."""
+
+    model_config = _LOOSE
+
+    digest: _Digest
+    why: _Unsigned = 0
+    """docs/PROTOCOL.md."""
+    reason: str = ""
+
+
 class SlotStatus(BaseModel):
     """One slot as the device sees it."""
 
@@ -162,6 +176,10 @@ class SlotStatus(BaseModel):
     backtrace: str | None = None
     reason: str | None = None
     """Why it is stopped, if nobody asked for it: "watchdog"."""
+    probe_ms: _Unsigned | None = None
+    """Until the health probe of the active module, which is on trial, decides at the latest; None: there is none."""
+    reverted: RevertedStatus | None = None
+    """From which module the slot went back last, until another one is taken or marked."""
     restart_ms: _Unsigned | None = None
     """Until it is started again by itself; None: it won't be."""
     tier: Literal["interpreter", "native"] | None = None
@@ -385,6 +403,36 @@ class Seed(message.WriteRequest, _Group):
 
     seed: bytes
     """32 bytes."""
+
+
+class UploadAnswer(message.WriteResponse, _Answer):
+    """Where the device wants to go on; of group 1, with our own keys."""
+
+    model_config = _LOOSE
+    _GROUP_ID = 1
+    _COMMAND_ID = 1
+
+    off: int | None = None
+    match: bool | None = None
+    held: bool | None = None
+    """The chunk lies further on than `off` and is kept."""
+    rc: int | None = None
+
+
+class UploadWrite(message.WriteRequest):
+    """A chunk of an upload, of group 1; the first one (`off` 0) says what comes."""
+
+    _GROUP_ID = 1
+    _COMMAND_ID = 1
+    _Response = UploadAnswer
+    _ErrorV1 = ImageManagementErrorV1
+    _ErrorV2 = ImageManagementErrorV2
+
+    off: int
+    data: bytes
+    image: int | None = None
+    len: int | None = None
+    sha: bytes | None = None
 
 
 class TrustAnswer(message.WriteResponse, _Answer):

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import cbor2
 
+from agent.link.cobs import frame
 from agent.link.frames import BadFrame, FrameDecoder, Message, Text, encode_frames
 from agent.link.modules import Command, ModuleError
 
@@ -185,13 +186,13 @@ class SimulatedDevice:
         out = b""
         for event in self._decoder.feed(data):
             match event:
-                case Message(message):
-                    out += self._message(message)
+                case Message(message, cobs):
+                    out += self._message(message, frame if cobs else encode_frames)
                 case Text() | BadFrame():
                     pass
         return out
 
-    def _message(self, message: bytes) -> bytes:
+    def _message(self, message: bytes, encode: Callable[[bytes], bytes]) -> bytes:
         if len(message) < HEADER.size or len(message) + 4 > self.buf_size:
             return b""
         op, _, length, group, sequence, command = HEADER.unpack_from(message)
@@ -205,7 +206,7 @@ class SimulatedDevice:
             answer = {"rc": 3}
         reset = answer.pop("_reset", False)
         payload = cbor2.dumps(answer)
-        out = encode_frames(HEADER.pack(op + 1, 0, len(payload), group, sequence, command) + payload)
+        out = encode(HEADER.pack(op + 1, 0, len(payload), group, sequence, command) + payload)
         if reset:
             self._reset()
             out += self.banner()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.errors import LinkLostError
+from agent.link.cobs import frame
 from agent.link.frames import LINE_LENGTH, MAX_MESSAGE_SIZE, BadFrame, FrameDecoder, Message, Text, encode_frames
 from agent.link.port import open_port
 
@@ -66,6 +67,10 @@ class FramedTransport:
         """Last lines of console text."""
         self._on_text = on_text
         self._line_length = line_length
+        self.cobs = False
+        """Requests go in COBS frames, not in console lines."""
+        self.answered_in_cobs = False
+        """How the last answer came."""
         self._port: Port | None = None
         self._lost: str | None = "the port is not open"
         self._decoder = FrameDecoder()
@@ -151,7 +156,7 @@ class FramedTransport:
     async def _write(self, message: bytes) -> None:
         if self._lost is not None or self._port is None:
             raise LinkLostError(self._lost or "the port is not open")
-        frames = encode_frames(message, self._line_length)
+        frames = frame(message) if self.cobs else encode_frames(message, self._line_length)
         async with self._sending:
             await self._port.write(frames)
         self.counters.sent_bytes += len(frames)
@@ -160,7 +165,8 @@ class FramedTransport:
         self.counters.received_bytes += len(data)
         for event in self._decoder.feed(data):
             match event:
-                case Message(message):
+                case Message(message, cobs):
+                    self.answered_in_cobs = cobs
                     self._answer(message)
                 case Text():
                     self._text(event)

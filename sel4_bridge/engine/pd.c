@@ -20,6 +20,7 @@
 
 #define ARENA_ALIGN 0xffffu /* a page of WebAssembly */
 #include "sb_control.h"
+#include "sb_counter.h"
 #include "sb_layout.h"
 #include "sb_wasi_calls.h"
 
@@ -60,6 +61,7 @@ static enum ee_status start_instance(struct ee_instance *instance, struct ee_err
     memcpy(page->tier_text, run.tier_text, sizeof page->tier_text);
     page->tier = run.tier;
     publish_usage();
+    control()->first_ticks = sb_counter_ticks();
     return ee_start(instance, error);
 }
 

@@ -60,6 +60,7 @@ struct sb_control {
     uint64_t memory_bytes;    /* linear memory */
     uint64_t bookkeeping_bytes; /* arena high water without linear memory */
     uint64_t calls;           /* WASI calls made */
+    uint64_t first_ticks;     /* the counter before the module's first instruction, 0: not yet */
     char tier_text[SB_TIER_TEXT_SIZE]; /* why native code that is there is not used; valid with tier */
     char text[SB_TEXT_SIZE];
     char backtrace[SB_BACKTRACE_SIZE];

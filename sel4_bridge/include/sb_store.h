@@ -15,7 +15,7 @@
 
 #define SB_STORE_PLACES 2u
 #define SB_STORE_NO_PLACE SB_STORE_PLACES
-#define SB_STORE_RECORD_VERSION 1u
+#define SB_STORE_RECORD_VERSION 2u
 #define SB_STORE_REQUEST_MAX 8192u /* bytes of a start request that are kept */
 
 enum sb_store_label {
@@ -55,6 +55,8 @@ struct sb_store_record {
     struct sb_store_image active, candidate;
     uint64_t sequence; /* highest that was confirmed, and the module that had it */
     uint8_t sequence_digest[SB_STORE_DIGEST_SIZE];
+    uint8_t reverted_digest[SB_STORE_DIGEST_SIZE]; /* the module from which the slot went back last */
+    uint32_t reverted;     /* why: enum sb_revert, 0: it did not */
     uint32_t autostart;    /* 1: was started and not stopped */
     uint32_t request_size; /* bytes */
     uint8_t request[SB_STORE_REQUEST_MAX]; /* the body of the last start request, docs/PROTOCOL.md */

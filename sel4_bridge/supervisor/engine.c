@@ -78,6 +78,9 @@ void sb_engine_notified(struct sb_supervisor *s, unsigned number)
         return;
     }
     sb_limits_end(s, number, slot->state == SB_SLOT_TRAPPED || (slot->state == SB_SLOT_EXITED && slot->exit_code != 0));
+    if (sb_trial_run_ended(s, number)) {
+        return;
+    }
     if (slot->state != SB_SLOT_EXITED || slot->exit_code == 0) {
         sb_keep_run_ended(s, number, slot->state != SB_SLOT_EXITED);
     }
@@ -101,7 +104,9 @@ static void trapped(struct sb_supervisor *s, unsigned number)
     slot->traps++;
     slot->state = SB_SLOT_TRAPPED;
     sb_limits_end(s, number, true);
-    sb_keep_run_ended(s, number, true);
+    if (!sb_trial_run_ended(s, number)) {
+        sb_keep_run_ended(s, number, true);
+    }
 }
 
 void sb_engine_give_up(struct sb_supervisor *s, unsigned number, const char *why)

@@ -5,7 +5,8 @@
  *
  * Contract: an upload goes to the end of the region that the active module does not use. Each answer says which offset
  * is wanted next, so a sender that lost its place, or its life, goes on from there; a first chunk with the length and
- * digest of an unfinished upload, or of the finished candidate, resumes it. The digest is SHA-256 over the whole file,
+ * digest of an unfinished upload, or of the finished candidate, resumes it. A chunk that comes before the one in front of
+ * it is held, as long as there are no more than SB_UPLOAD_AHEAD of them. The digest is SHA-256 over the whole file,
  * computed as it arrives. What the bytes mean is found out by the engine when they are started.
  *
  * Source: Zephyr, "Application/software image management" (MCUmgr group 1).
@@ -110,6 +111,7 @@ static int32_t state_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         if (!s->slots[0].active.present) {
             return IMAGE_NO_IMAGE;
         }
+        sb_trial_cancel(&s->slots[0]);
         s->slots[0].active.confirmed = true; /* no hash: what runs as image 0, as in mcumgr */
         sb_slot_note_confirmed(&s->slots[0]);
         sb_keep_save(s, 0);
@@ -127,8 +129,10 @@ static int32_t state_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
             slot->candidate.pending = true;
             slot->candidate.permanent = confirm;
             slot->candidate.failures = 0;
+            slot->reverted = SB_REVERT_NONE;
         }
         if (active && confirm) { /* also where the candidate is the same module once more */
+            sb_trial_cancel(slot);
             slot->active.confirmed = true;
             sb_slot_note_confirmed(slot);
         }
@@ -176,8 +180,45 @@ static int32_t finish(struct sb_supervisor *s, struct sb_slot *slot, struct sb_c
         .present = true, .offset = upload->offset, .size = upload->size, .place = upload->place,
         .credentials = credentials};
     memcpy(slot->candidate.digest, digest, sizeof digest);
+    slot->reverted = SB_REVERT_NONE;
     sb_keep_save(s, (unsigned)(slot - s->slots));
     return answer_offset(out, upload->size, true);
+}
+
+/* A chunk further on: into its place, to be taken when what lies before it has come. */
+static int32_t hold(struct sb_slot *slot, uint64_t offset, const struct sb_cbor_string *data, struct sb_cbor_writer *out)
+{
+    struct sb_upload *upload = &slot->upload;
+    bool held = false;
+    for (uint32_t i = 0; i < upload->ahead_count && !held; i++) {
+        held = upload->ahead[i].begin <= offset && offset + data->size <= upload->ahead[i].end;
+    }
+    if (!held && offset <= upload->size && data->size <= upload->size - offset && data->size > 0 &&
+        upload->ahead_count < SB_UPLOAD_AHEAD) {
+        memcpy(slot->module + upload->offset + offset, data->data, data->size);
+        upload->ahead[upload->ahead_count++] = (struct sb_piece){(uint32_t)offset, (uint32_t)(offset + data->size)};
+        held = true;
+    }
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 2);
+    sb_cbor_put_uint(out, "off", upload->received);
+    sb_cbor_put_bool(out, "held", held);
+    return 0;
+}
+
+/* The end of what now lies in the region without a hole; forgets the pieces that this takes up. */
+static uint32_t reach(struct sb_upload *upload, uint32_t end)
+{
+    for (bool found = true; found;) { /* each round but the last takes a piece off the list */
+        found = false;
+        for (uint32_t i = 0; i < upload->ahead_count && !found; i++) {
+            if (upload->ahead[i].begin <= end) {
+                end = upload->ahead[i].end > end ? upload->ahead[i].end : end;
+                upload->ahead[i] = upload->ahead[--upload->ahead_count];
+                found = true;
+            }
+        }
+    }
+    return end;
 }
 
 /* Bytes at the offset that is wanted. */
@@ -188,13 +229,15 @@ static int32_t take(struct sb_supervisor *s, struct sb_slot *slot, const struct 
         upload->open = false;
         return IMAGE_DATA_OVERRUN;
     }
-    memcpy(slot->module + upload->offset + upload->received, data->data, data->size);
-    if (!sb_keep_append(s, (unsigned)(slot - s->slots), upload->offset + upload->received, (uint32_t)data->size)) {
+    uint8_t *to = slot->module + upload->offset + upload->received;
+    memcpy(to, data->data, data->size);
+    uint32_t size = reach(upload, upload->received + (uint32_t)data->size) - upload->received;
+    if (!sb_keep_append(s, (unsigned)(slot - s->slots), upload->offset + upload->received, size)) {
         upload->open = false;
         return IMAGE_FLASH_WRITE_FAILED;
     }
-    sb_sha256_update(&upload->hash, data->data, data->size);
-    upload->received += (uint32_t)data->size;
+    sb_sha256_update(&upload->hash, to, size);
+    upload->received += size;
     return upload->received == upload->size ? finish(s, slot, out) : answer_offset(out, upload->received, false);
 }
 
@@ -220,6 +263,9 @@ static int32_t begin(struct sb_supervisor *s, struct sb_slot *slot, uint64_t siz
     }
     if (named && slot->candidate.size == size && has_digest(&slot->candidate, digest)) {
         return answer_offset(out, size, true);
+    }
+    if (slot->trial.on) {
+        return -SB_SMP_BUSY; /* it would take the place of the module to go back to */
     }
     if (!sb_slot_place(slot, (uint32_t)size, &offset)) {
         return IMAGE_NO_FREE_SLOT;
@@ -271,6 +317,9 @@ static int32_t upload_write(struct sb_supervisor *s, struct sb_cbor_reader *body
         bool repeated = slot->candidate.present && offset <= slot->candidate.size &&
                         offset + data.size == slot->candidate.size;
         return answer_offset(out, repeated ? slot->candidate.size : 0, repeated);
+    }
+    if (offset > slot->upload.received) {
+        return hold(slot, offset, &data, out);
     }
     if (offset != slot->upload.received) {
         return answer_offset(out, slot->upload.received, false);

@@ -66,10 +66,14 @@ void sb_keep_save(struct sb_supervisor *s, unsigned number)
     record->candidate = image_out(&slot->candidate);
     record->sequence = slot->admission.sequence;
     memcpy(record->sequence_digest, slot->admission.digest, sizeof record->sequence_digest);
+    record->reverted = slot->reverted;
+    memcpy(record->reverted_digest, slot->reverted_digest, sizeof record->reverted_digest);
     record->autostart = slot->autostart;
     record->request_size = slot->request_size;
     memcpy(record->request, slot->request, slot->request_size);
+    uint64_t before_ns = sb_monotonic_ns(s);
     (void)call(s, SB_STORE_SAVE, number, 0, 0, 0);
+    s->save_ns = sb_monotonic_ns(s) - before_ns;
 }
 
 void sb_keep_request(struct sb_slot *slot, const struct sb_launch_request *request)
@@ -123,6 +127,8 @@ static void restore_slot(struct sb_supervisor *s, unsigned number)
     record = *s->platform.store_record;
     slot->admission.sequence = record.sequence;
     memcpy(slot->admission.digest, record.sequence_digest, sizeof record.sequence_digest);
+    sb_slot_note_reverted(slot, record.reverted < SB_REVERTS ? (enum sb_revert)record.reverted : SB_REVERT_NONE,
+                          record.reverted_digest);
     slot->autostart = record.autostart != 0;
     slot->request_size = record.request_size <= sizeof slot->request ? record.request_size : 0;
     memcpy(slot->request, record.request, slot->request_size);
@@ -162,7 +168,8 @@ void sb_keep_restore(struct sb_supervisor *s)
     }
 }
 
-enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned number, enum sb_refusal *refusal)
+enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned number, enum sb_revert why,
+                                       enum sb_refusal *refusal)
 {
     struct sb_slot *slot = &s->slots[number];
     *refusal = SB_ACCEPTED;
@@ -172,6 +179,10 @@ enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned number,
     }
     const struct sb_image active = slot->active;
     const struct sb_image candidate = slot->candidate;
+    const enum sb_revert reverted = slot->reverted;
+    uint8_t reverted_digest[SB_SHA256_SIZE];
+    memcpy(reverted_digest, slot->reverted_digest, sizeof reverted_digest);
+    sb_slot_note_reverted(slot, why, active.digest);
     slot->active.confirmed = false;
     slot->candidate.pending = true;
     slot->candidate.permanent = true;
@@ -180,6 +191,7 @@ enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned number,
     if (result != SB_LAUNCH_OK) {
         slot->active = active;
         slot->candidate = candidate;
+        sb_slot_note_reverted(slot, reverted, reverted_digest);
     }
     return result;
 }
@@ -196,7 +208,7 @@ void sb_keep_run_ended(struct sb_supervisor *s, unsigned number, bool failed)
         return;
     }
     active->failures++;
-    if (active->failures >= SB_KEEP_MAX_FAILURES && sb_keep_rollback(s, number, &refusal) == SB_LAUNCH_OK) {
+    if (active->failures >= SB_KEEP_MAX_FAILURES && sb_keep_rollback(s, number, SB_REVERT_FAILURES, &refusal) == SB_LAUNCH_OK) {
         return;
     }
     sb_keep_save(s, number);

@@ -33,4 +33,5 @@ void sb_keep_request(struct sb_slot *slot, const struct sb_launch_request *reque
 void sb_keep_run_ended(struct sb_supervisor *s, unsigned slot, bool failed);
 
 /* Make the confirmed former module the active one again and run it. */
-enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned slot, enum sb_refusal *refusal);
+enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned slot, enum sb_revert why,
+                                       enum sb_refusal *refusal);

@@ -211,6 +211,7 @@ static void run(struct sb_supervisor *s, unsigned number)
     sb_code_place(s, number);
     fill_control(slot);
     slot->state = SB_SLOT_RUNNING;
+    sb_trial_begin(s, number);
     sb_limits_begin(s, number);
     s->platform.engine_restart(number);
 }
@@ -229,6 +230,7 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
                                     enum sb_refusal *refusal)
 {
     struct sb_slot *slot = &s->slots[number];
+    const uint64_t decided_ticks = s->platform.ticks();
     const struct sb_image *next = sb_slot_would_switch(slot) ? &slot->candidate : &slot->active;
     const struct strings strings = collect(slot, next, request);
     enum sb_launch_result result = check_all(&strings);
@@ -251,6 +253,7 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
     s->platform.engine_stop(number);
     sb_slot_switch(slot);
     sb_restart_cancel(slot);
+    slot->decided_ticks = decided_ticks;
     slot->starts++;
     slot->history.lossless = request->lossless;
     slot->fuel = request->fuel;
@@ -265,6 +268,7 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
 
 void sb_slot_start_again(struct sb_supervisor *s, unsigned number)
 {
+    s->slots[number].decided_ticks = s->platform.ticks();
     s->platform.engine_stop(number);
     run(s, number);
 }
@@ -273,6 +277,7 @@ void sb_slot_stop(struct sb_supervisor *s, unsigned number)
 {
     struct sb_slot *slot = &s->slots[number];
     sb_drain_logs(s);
+    sb_trial_cancel(slot);
     if (slot->state != SB_SLOT_RUNNING) {
         sb_restart_cancel(slot);
         sb_limits_arm(s);

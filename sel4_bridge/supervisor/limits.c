@@ -31,6 +31,7 @@ void sb_limits_arm(struct sb_supervisor *s)
         next_ns = least(next_ns, limits->restart_at_ns);
         if (slot->state == SB_SLOT_RUNNING) {
             next_ns = least(next_ns, least(limits->phase_end_ns, limits->deadline_ns));
+            next_ns = least(next_ns, slot->trial.deadline_ns);
             next_ns = slot->handling_fault ? least(next_ns, slot->fault_deadline_ns) : next_ns;
         }
     }
@@ -47,6 +48,7 @@ void sb_limits_tick(struct sb_supervisor *s)
     for (unsigned i = 0; i < SB_SLOTS; i++) {
         sb_engine_notified(s, i); /* what ended in time has ended in time */
         sb_watchdog_tick(s, i, now_ns);
+        sb_trial_tick(s, i, now_ns);
         sb_restart_tick(s, i, now_ns);
         sb_throttle_tick(s, i, now_ns);
     }

@@ -15,6 +15,27 @@ static void copy_out(const struct sb_log *log, uint32_t at, void *out, uint32_t 
     memcpy((uint8_t *)out + first, log->data, size - first);
 }
 
+void sb_log_watch(struct sb_log_drain *d, const uint8_t *line, uint32_t size)
+{
+    uint32_t head = __atomic_load_n(&d->log->head, __ATOMIC_ACQUIRE);
+    d->watch = (struct sb_line_watch){.line = line, .size = size, .from = head};
+}
+
+/* A record is part of a line; only a whole line that is equal counts. */
+static void look(struct sb_line_watch *w, const struct sb_log_record *record, const uint8_t *payload)
+{
+    if (record->stream != SB_LOG_STDOUT) {
+        return;
+    }
+    w->differs |= record->size > w->size - w->matched || memcmp(w->line + w->matched, payload, record->size) != 0;
+    w->matched += w->differs ? 0 : record->size;
+    if (record->ends_line) {
+        w->seen |= !w->differs && w->matched == w->size;
+        w->matched = 0;
+        w->differs = false;
+    }
+}
+
 bool sb_log_drain(struct sb_log_drain *d, struct sb_history *history)
 {
     uint32_t head = __atomic_load_n(&d->log->head, __ATOMIC_ACQUIRE);
@@ -37,6 +58,9 @@ bool sb_log_drain(struct sb_log_drain *d, struct sb_history *history)
         copy_out(d->log, d->tail + (uint32_t)sizeof record, payload, record.size);
         if (!sb_history_add(history, record.stream, record.ends_line != 0, payload, record.size)) {
             break;
+        }
+        if (d->watch.line != NULL && (int32_t)(d->tail - d->watch.from) >= 0) {
+            look(&d->watch, &record, payload);
         }
         d->tail += padded;
         d->records++;

@@ -74,6 +74,8 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     uint64_t keys = 9;
     keys += has_tier ? 1 : 0;
     keys += has_tier_note ? 1 : 0;
+    keys += slot->trial.on ? 1 : 0;
+    keys += slot->reverted != SB_REVERT_NONE ? 1 : 0;
     keys += slot->active.present ? 3 + credential_keys(&slot->active) : 0;
     keys += slot->refusal != SB_ACCEPTED ? 1 : 0;
     const uint64_t sequence = sb_slot_admission(slot).sequence;
@@ -128,6 +130,18 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     }
     if (slot->state == SB_SLOT_STOPPED && slot->reason != NULL) {
         sb_cbor_put_text(out, "reason", slot->reason);
+    }
+    if (slot->trial.on) {
+        uint64_t now_ns = sb_monotonic_ns(s);
+        uint64_t at_ns = slot->trial.deadline_ns;
+        sb_cbor_put_uint(out, "probe_ms", at_ns > now_ns ? (at_ns - now_ns) / NS_PER_MS : 0);
+    }
+    if (slot->reverted != SB_REVERT_NONE) {
+        sb_cbor_write_text(out, "reverted");
+        sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 3);
+        sb_cbor_put_bytes(out, "digest", slot->reverted_digest, SB_SHA256_SIZE);
+        sb_cbor_put_uint(out, "why", slot->reverted);
+        sb_cbor_put_text(out, "reason", sb_revert_text(slot->reverted));
     }
     if (slot->limits.restart_at_ns != SB_NEVER) {
         uint64_t now_ns = sb_monotonic_ns(s);
@@ -342,6 +356,19 @@ static int32_t logs_read(struct sb_supervisor *s, struct sb_cbor_reader *body, s
     return 0;
 }
 
+/* From the decision to the module's first instruction, 0: it has not come that far. The engine may say what it likes. */
+static uint64_t start_us(const struct sb_supervisor *s, const struct sb_slot *slot)
+{
+    uint64_t first = __atomic_load_n(&slot->control->first_ticks, __ATOMIC_RELAXED);
+    uint64_t now = s->platform.ticks();
+    uint64_t hz = s->platform.tick_hz;
+    if (first <= slot->decided_ticks || first > now) {
+        return 0;
+    }
+    uint64_t ticks = first - slot->decided_ticks;
+    return ticks / hz * UINT64_C(1000000) + ticks % hz * UINT64_C(1000000) / hz;
+}
+
 static int32_t stats_read(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
 {
     uint64_t number = 0;
@@ -358,6 +385,7 @@ static int32_t stats_read(struct sb_supervisor *s, struct sb_cbor_reader *body, 
     } counters[] = {
         {"calls", slot->calls},
         {"starts", slot->starts},
+        {"start_us", start_us(s, slot)},
         {"traps", slot->traps},
         {"faults", slot->faults},
         {"restarts", slot->restarts},
@@ -382,6 +410,7 @@ static int32_t stats_read(struct sb_supervisor *s, struct sb_cbor_reader *body, 
         {"requests", s->link.requests},
         {"requests_refused", s->link.errors},
         {"store_errors", s->store_errors},
+        {"save_us", s->save_ns / NS_PER_US},
     };
     size_t count = sizeof counters / sizeof counters[0];
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, count);
@@ -471,7 +500,7 @@ static int32_t rollback_write(struct sb_supervisor *s, struct sb_cbor_reader *bo
     if (rc == 0) {
         refresh(s);
         enum sb_refusal refusal;
-        enum sb_launch_result result = sb_keep_rollback(s, (unsigned)slot, &refusal);
+        enum sb_launch_result result = sb_keep_rollback(s, (unsigned)slot, SB_REVERT_ASKED, &refusal);
         rc = start_error(s, result, refusal);
     }
     if (rc == 0) {

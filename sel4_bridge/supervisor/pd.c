@@ -10,6 +10,7 @@
 #include <microkit.h>
 #include <string.h>
 
+#include "link_frame.h"
 #include "pl031.h"
 #include "sb_code.h"
 #include "sb_counter.h"
@@ -46,10 +47,10 @@ static const struct {
 };
 
 static struct sb_supervisor supervisor;
-static struct sb_frame_decoder decoder;
+static struct sb_link_decoder decoder;
 static struct sb_ring_end rx; /* CONSUMER */
 static struct sb_ring_end tx; /* PRODUCER */
-static uint8_t answer_packet[SB_FRAME_PACKET_MAX];
+static uint8_t answer_packet[SB_LINK_PACKET_MAX];
 static uint8_t answer_lines[SB_FRAME_ENCODED_MAX];
 
 static void engine_stop(unsigned slot)
@@ -126,10 +127,10 @@ static void send_banner(void)
 
 static void answer(const uint8_t *message, size_t size)
 {
-    supervisor.frames = decoder.counters;
+    supervisor.frames = decoder.console.counters;
     size_t length = sb_smp_answer(&supervisor, message, size, answer_packet + 2, SB_FRAME_MESSAGE_MAX);
     if (length > 0) {
-        send(answer_lines, (uint32_t)sb_frame_encode(answer_packet, length, answer_lines));
+        send(answer_lines, (uint32_t)sb_link_encode(decoder.framing, answer_packet, length, answer_lines));
     }
     if (supervisor.reset_wanted) {
         sb_supervisor_reset(&supervisor);
@@ -156,8 +157,8 @@ static void serve(void)
         }
         const uint8_t *message;
         size_t message_size;
-        uint32_t taken = (uint32_t)sb_frame_decode(&decoder, sb_ring_at(&rx, 0), sb_ring_contiguous(&rx, used), &message,
-                                                   &message_size);
+        uint32_t taken = (uint32_t)sb_link_decode(&decoder, sb_ring_at(&rx, 0), sb_ring_contiguous(&rx, used), &message,
+                                                  &message_size);
         supervisor.link.received_bytes += taken;
         if (sb_ring_consumed(&rx, taken)) {
             microkit_notify(SB_CH_SUPERVISOR_UART);

@@ -60,6 +60,12 @@ void sb_slot_note_confirmed(struct sb_slot *slot)
     slot->admission = sb_slot_admission(slot);
 }
 
+void sb_slot_note_reverted(struct sb_slot *slot, enum sb_revert why, const uint8_t digest[SB_SHA256_SIZE])
+{
+    slot->reverted = why;
+    memcpy(slot->reverted_digest, digest, sizeof slot->reverted_digest);
+}
+
 void sb_slot_switch(struct sb_slot *slot)
 {
     if (!sb_slot_would_switch(slot)) {
@@ -76,5 +82,6 @@ void sb_slot_switch(struct sb_slot *slot)
     slot->candidate.permanent = false;
     if (revert) {
         slot->candidate.confirmed = false;
+        sb_slot_note_reverted(slot, SB_REVERT_NOT_CONFIRMED, former.digest);
     }
 }

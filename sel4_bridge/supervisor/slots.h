@@ -26,6 +26,7 @@
 #include "sb_layout.h"
 #include "sb_store.h"
 #include "sha256.h"
+#include "trial.h"
 
 enum sb_slot_state {
     SB_SLOT_EMPTY,
@@ -50,6 +51,13 @@ struct sb_image {
     struct sb_credentials credentials; /* who vouches for it */
 };
 
+#define SB_UPLOAD_AHEAD 32u
+
+/* Bytes of an upload that came before those in front of them. */
+struct sb_piece {
+    uint32_t begin, end; /* offsets in the upload */
+};
+
 /* A module on its way in. */
 struct sb_upload {
     bool open;
@@ -60,6 +68,8 @@ struct sb_upload {
     uint32_t place; /* as in sb_image */
     uint8_t digest[SB_SHA256_SIZE]; /* what the sender says */
     struct sb_sha256 hash;          /* over what was received */
+    uint32_t ahead_count;           /* pieces beyond `received` that lie in the region already; they may overlap */
+    struct sb_piece ahead[SB_UPLOAD_AHEAD];
 };
 
 struct sb_slot {
@@ -77,6 +87,9 @@ struct sb_slot {
     enum sb_refusal refusal;       /* of the last upload that was refused, SB_ACCEPTED after one that was not */
 
     struct sb_limits limits;       /* of the run: limits.h */
+    struct sb_trial trial;         /* of the run: trial.h */
+    enum sb_revert reverted;       /* why the slot went back last; none since a module was marked or taken */
+    uint8_t reverted_digest[SB_SHA256_SIZE]; /* from which module */
     bool autostart; /* was started and not stopped: starts by itself at boot, with this request */
     uint32_t request_size;
     uint8_t request[SB_STORE_REQUEST_MAX];
@@ -97,6 +110,7 @@ struct sb_slot {
     uint64_t fault_deadline_ns; /* by then an engine that handles a fault must be done */
     uint32_t idle_signals;      /* notifications of this run that told nothing */
     const char *reason;         /* why the slot is stopped: NULL as asked */
+    uint64_t decided_ticks;     /* when the last start was decided on */
 
     /* how the last run went, copied from the control page and made printable */
     uint32_t exit_code;
@@ -132,6 +146,9 @@ struct sb_admission sb_slot_admission(const struct sb_slot *slot);
 
 /* The way back ends: the active module was confirmed by name, its former one is replaced, or it is forgotten. */
 void sb_slot_note_confirmed(struct sb_slot *slot);
+
+/* The module that was active until now failed, or was not wanted. */
+void sb_slot_note_reverted(struct sb_slot *slot, enum sb_revert why, const uint8_t digest[SB_SHA256_SIZE]);
 
 /* Whether sb_slot_switch would change the active module. */
 bool sb_slot_would_switch(const struct sb_slot *slot);

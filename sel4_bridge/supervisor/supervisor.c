@@ -29,6 +29,7 @@ void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platf
         slot->code = regions[i].code;
         slot->drain.log = regions[i].log;
         slot->limits.phase_end_ns = slot->limits.deadline_ns = slot->limits.restart_at_ns = SB_NEVER;
+        slot->trial.deadline_ns = SB_NEVER;
         const struct sb_slot_class *class = &sb_slot_classes[i];
         slot->admission = (struct sb_admission){.slot_class = class->name,
                                                 .arena_size = SB_ARENA_SIZE,
@@ -49,7 +50,9 @@ void sb_supervisor_reset(struct sb_supervisor *s)
         struct sb_slot *slot = &s->slots[i];
         sb_slot_stop(s, i);
         sb_restart_cancel(slot);
+        sb_trial_cancel(slot);
         sb_slot_note_confirmed(slot);
+        slot->reverted = SB_REVERT_NONE;
         slot->active = (struct sb_image){0};
         slot->candidate = (struct sb_image){0};
         slot->upload = (struct sb_upload){0};
@@ -76,5 +79,8 @@ void sb_drain_logs(struct sb_supervisor *s)
     }
     if (notify) {
         s->platform.wasi_notify();
+    }
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        sb_trial_look(s, i);
     }
 }

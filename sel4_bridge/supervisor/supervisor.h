@@ -61,6 +61,7 @@ struct sb_supervisor {
     uint64_t armed_ns;        /* when sb_limits_tick will be called, SB_NEVER: it won't */
     uint64_t metered_ns;      /* when sb_meter looked last */
     bool has_store;           /* modules survive a loss of power */
+    uint64_t save_ns;         /* that the last record took to be on flash */
     uint64_t store_errors;    /* calls that flash or file system failed */
     uint32_t upload_image;    /* slot of the last upload that began; later chunks need not name it */
     bool reset_wanted;        /* answer sent first, then sb_supervisor_reset */

@@ -23,5 +23,6 @@ void sb_watchdog_tick(struct sb_supervisor *s, unsigned number, uint64_t now_ns)
         slot->reason = "watchdog";
         slot->limits.timeouts++;
         sb_limits_end(s, number, true);
+        (void)sb_trial_run_ended(s, number);
     }
 }

@@ -5,7 +5,7 @@
  * Contract: PRODUCER of uart_rx, CONSUMER of uart_tx. The supervisor notifies after it produced into an idle tx ring or
  * freed a full rx ring. When rx is full the bytes stay in the FIFO with its interrupt masked, so the sender is held back
  * (hardware flow control, or QEMU's chardev) and nothing is dropped here; an overrun of the FIFO itself is the line's.
- * The supervisor is woken at the ends of lines, not for each byte.
+ * The supervisor is woken at the ends of lines and frames, not for each byte.
  *
  * Does NOT: set the baud rate (the firmware's or QEMU's stays), interpret bytes otherwise, or wait in a loop.
  * Source: pl011.h.
@@ -21,8 +21,9 @@
 /* One interrupt writes at most this many bytes, so that a UART that never fills its FIFO can't keep the CPU. */
 #define TX_BURST 1024u /* bytes */
 
-/* The supervisor can do nothing with part of a line: it is woken by the line's end, or when the ring runs full. */
+/* The supervisor can do nothing with part of a frame: it is woken by a line's or a frame's end, or a full ring. */
 #define LINE_END '\n'
+#define FRAME_END 0
 #define WAKE_ROOM (SB_RING_DATA_SIZE / 2u) /* bytes of room left */
 
 _Static_assert(sizeof(struct sb_ring) == SB_UART_RING_REGION_SIZE, "sel4_bridge/system.py");
@@ -59,7 +60,7 @@ static void receive(void)
         while (count < room && (sb_mmio_read32(&regs()->fr) & PL011_FR_RXFE) == 0) {
             uint8_t byte = (uint8_t)sb_mmio_read32(&regs()->dr);
             *sb_ring_at(&rx, count) = byte;
-            wake |= byte == LINE_END;
+            wake |= byte == LINE_END || byte == FRAME_END;
             count++;
         }
         if (count > 0) {

@@ -90,7 +90,8 @@ def test_a_damaged_byte_costs_one_message_at_most(data):
     messages = [event.data for event in events if isinstance(event, Message)]
     assert messages in ([b"next"], [MESSAGE, b"next"])
     if MESSAGE in messages:
-        assert frames[at : at + 1] == b"\n"
+        # a line's end that turned into another byte, or bits of the last digit that the padding leaves unused
+        assert frames[at : at + 1] == b"\n" or b"=" in frames[at + 1 : at + 3]
 
 
 @given(st.integers(0, 8))

@@ -153,3 +153,16 @@ def test_what_cannot_be_is_said():
     steps = plan(Desired(1, {0: big, 7: big}), Observed((ObservedSlot(None, False, 0),), 1000), {}, set())
     assert "2000 bytes" in steps[0][0].reason
     assert "no slot 7" in steps[7][0].reason
+
+
+def test_a_module_that_the_device_went_back_from_is_not_pushed_again():
+    want = DesiredSlot(DIGESTS[0], 100)
+    record = Record(want.digest, want.config(), 0)
+    slot = ObservedSlot(DIGESTS[1], True, 2, candidate=DIGESTS[0], failed=DIGESTS[0], failure="its time was over")
+    observed = Observed((slot,), 1000)
+    (step,) = plan(Desired(1, {0: want}), observed, {0: record}, {want.digest})[0]
+    assert step == Fail(0, "the device went back to the former module: its time was over")
+    other = dataclasses.replace(want, args=("another try",))
+    steps = plan(Desired(2, {0: other}), observed, {0: record}, {want.digest})[0]
+    assert [type(step) for step in steps] == [Activate, Start]
+    assert [type(step) for step in plan(Desired(1, {0: want}), observed, {}, set())[0]] == [Activate, Start]

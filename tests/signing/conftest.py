@@ -14,6 +14,7 @@ from agent.module_file import append_section
 from agent.root import Root, SigningKey
 from agent.signing import sign_module
 from tests.signing.verifier import ACCEPTED, Verifier, build_verifier
+from tests.supervisor.device import Device, build_driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,3 +74,13 @@ def verifier(verifier_program: Path, world: World) -> Iterator[Verifier]:
     assert running.load(world.root.payload()) == ACCEPTED
     yield running
     assert running.stop() == 0, "the verifier ended with an error: see its sanitizer report"
+
+
+@pytest.fixture
+def release_device(world: World, tmp_path: Path) -> Iterator[Device]:
+    """The whole supervisor of a release image."""
+    root = tmp_path / "root"
+    root.write_bytes(world.root.payload())
+    running = Device.start(build_driver(), str(root))
+    yield running
+    assert running.stop() == 0

@@ -19,10 +19,9 @@ from agent.root import RootFile, SigningKey
 from edge_engine.zig import ROOT
 from tests.signing.attacks import CONFIRMED, Attack, attacks
 from tests.signing.verifier import ACCEPTED, REFUSALS, Verifier
-from tests.supervisor.device import STATE_EXITED, WRITE, Device, build_driver
+from tests.supervisor.device import STATE_EXITED, WRITE, Device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.signing.conftest import World
@@ -34,16 +33,6 @@ ACCESS_DENIED = 11
 @pytest.fixture(scope="module")
 def all_attacks(world: World) -> list[Attack]:
     return list(attacks(world))
-
-
-@pytest.fixture
-def release_device(world: World, tmp_path: Path) -> Iterator[Device]:
-    """The whole supervisor of a release image."""
-    root = tmp_path / "root"
-    root.write_bytes(world.root.payload())
-    running = Device.start(build_driver(), str(root))
-    yield running
-    assert running.stop() == 0
 
 
 def test_there_are_enough(all_attacks: list[Attack]) -> None:

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "link_frame.h"
 #include "sha256.h"
 #include "smp.h"
 
@@ -52,7 +53,7 @@ struct fault_input {
 };
 
 static struct sb_supervisor *supervisor;
-static struct sb_frame_decoder *decoder;
+static struct sb_link_decoder *decoder;
 static struct sb_log *logs[SB_SLOTS];
 static uint32_t log_head[SB_SLOTS];
 static uint64_t now_ns = 5000000;
@@ -170,7 +171,7 @@ static void reply(const void *data, size_t size)
 
 static void feed(const uint8_t *data, size_t size, size_t step)
 {
-    static uint8_t packet[SB_FRAME_PACKET_MAX];
+    static uint8_t packet[SB_LINK_PACKET_MAX];
     static uint8_t out[1u << 22];
     size_t out_size = 0;
     for (size_t at = 0; at < size;) {
@@ -179,15 +180,15 @@ static void feed(const uint8_t *data, size_t size, size_t step)
         const uint8_t *message;
         size_t message_size;
         memcpy(copy, data + at, piece);
-        at += sb_frame_decode(decoder, copy, piece, &message, &message_size);
-        supervisor->frames = decoder->counters;
+        at += sb_link_decode(decoder, copy, piece, &message, &message_size);
+        supervisor->frames = decoder->console.counters;
         if (message != NULL) {
             uint8_t *request = block(message_size);
             memcpy(request, message, message_size);
             size_t length = sb_smp_answer(supervisor, request, message_size, packet + 2, SB_FRAME_MESSAGE_MAX);
             free(request);
             if (length > 0 && out_size + SB_FRAME_ENCODED_MAX <= sizeof out) {
-                out_size += sb_frame_encode(packet, length, out + out_size);
+                out_size += sb_link_encode(decoder->framing, packet, length, out + out_size);
             }
         }
         free(copy);

@@ -67,7 +67,8 @@ def test_upload_resumes_where_it_stopped(device: Device) -> None:
     assert device.slot()["upload"] == {"digest": sha(TWO), "size": len(TWO), "off": 500}
     assert upload(device, off=500, data=TWO[500:900]) == {"off": 900}
     assert upload(device, off=500, data=TWO[500:900]) == {"off": 900}  # again: nothing happens
-    assert upload(device, off=1000, data=TWO[1000:]) == {"off": 900}  # too far: nothing happens
+    assert upload(device, off=1500, data=TWO[1500:1600]) == {"off": 900, "held": True}  # too far: held
+    assert upload(device, off=len(TWO), data=b"x") == {"off": 900, "held": False}  # beyond the end: nothing happens
     assert upload(device, **first) == {"off": 900}  # a sender that forgot
     assert images(device) == []
     assert upload(device, off=900, data=TWO[900:]) == {"off": len(TWO), "match": True}
@@ -75,6 +76,38 @@ def test_upload_resumes_where_it_stopped(device: Device) -> None:
     assert upload(device, off=900, data=TWO[900:]) == {"off": len(TWO), "match": True}  # the answer was lost
     assert upload(device, **first) == {"off": len(TWO), "match": True}  # already there
     assert upload(device, off=17, data=b"x") == {"off": 0}  # no upload is open
+
+
+def test_chunks_in_any_order(device: Device) -> None:
+    """Whatever the order, and however chunks overlap, the module that comes out is the one that was sent."""
+    chance = random.Random(42)
+    for size in (1, 40, 3000, 100_000):
+        data = chance.randbytes(size)
+        first = {"image": 1, "off": 0, "len": size, "sha": sha(data), "data": data[: size // 50 + 1]}
+        answer = upload(device, **first)
+        reached = answer["off"]
+        while "match" not in answer:
+            at = min(size - 1, max(1, int(reached + chance.randrange(-size // 10, size // 2))))
+            if chance.randrange(3) == 0:
+                at = max(1, reached)
+            chunk = data[at : at + chance.randrange(1, 1 + size // 3)]
+            answer = upload(device, off=at, data=chunk[:4000])
+            assert answer["off"] >= reached
+            assert ("held" in answer) == (at > reached)
+            reached = answer["off"]
+        assert device.slot(1)["candidate"]["digest"] == sha(data)
+        device.request(WRITE, 1, 0, {"hash": sha(data), "confirm": True})
+        device.request(WRITE, 64, 1, {"slot": 1})
+        assert module(device, 1) == data
+        device.engine_says(STATE_EXITED, slot=1)
+
+
+def test_no_more_pieces_are_held_than_there_is_room_for(device: Device) -> None:
+    upload(device, image=0, off=0, len=len(TWO), data=TWO[:1])
+    answers = [upload(device, off=at, data=TWO[at : at + 1])["held"] for at in range(2, 100, 2)]
+    assert answers == [True] * 32 + [False] * (len(answers) - 32)
+    assert upload(device, off=1, data=TWO[1:100]) == {"off": 100}
+    assert upload(device, off=100, data=TWO[100:])["match"] is True
 
 
 def test_another_upload_replaces_an_unfinished_one(device: Device) -> None:
