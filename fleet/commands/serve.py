@@ -17,22 +17,51 @@ DatabaseUrl = Annotated[str, typer.Option("--database", metavar="URL", help="pos
 
 def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8080,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: one that is free.")] = 8080,
     data: Data = None,
     database: DatabaseUrl = "",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes; more than one need PostgreSQL.")] = 1,
+    certificate: Annotated[str, typer.Option("--certificate", metavar="PEM", help="With --key: HTTPS.")] = "",
+    key: Annotated[str, typer.Option("--key", metavar="PEM")] = "",
+    broker: Annotated[
+        str, typer.Option("--broker", metavar="URL", help="A broker of one's own; default: one is started.")
+    ] = "",
+    broker_ca: Annotated[str, typer.Option("--broker-ca", metavar="PEM", help="Of --broker mqtts://.")] = "",
+    broker_host: Annotated[str, typer.Option("--broker-host", help="Where devices find the broker.")] = "",
+    broker_port: Annotated[int, typer.Option("--broker-port", min=0, max=65535)] = 8883,
+    trust: Annotated[
+        list[Path] | None, typer.Option("--trust", metavar="KEY.pub", help="Take modules signed by this key.")
+    ] = None,
+    twin_key: Annotated[
+        list[Path] | None, typer.Option("--twin-key", metavar="KEY.pub", help="Take reports of this twin gate.")
+    ] = None,
+    allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="For development images only.")] = False,
 ) -> None:
     """Run the fleet server until SIGTERM or Ctrl-C."""
-    import uvicorn
+    import asyncio
 
-    from fleet.app import create_app
+    from fleet.broker import BrokerSettings
+    from fleet.server import Listening, serve
     from fleet.settings import Settings
 
     settings = Settings.load()
-    if data is not None:
-        settings = dataclasses.replace(settings, data=data)
-    if database:
-        settings = dataclasses.replace(settings, database=database)
-    uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
+    changes: dict[str, object] = {
+        "data": data and data.absolute(),
+        "database": database,
+        "broker_url": broker,
+        "broker_ca": broker_ca,
+        "trust_keys": ":".join(str(path.absolute()) for path in trust or ()),
+        "twin_keys": ":".join(str(path.absolute()) for path in twin_key or ()),
+        "allow_unsigned": allow_unsigned,
+    }
+    settings = dataclasses.replace(settings, **{name: value for name, value in changes.items() if value})  # type: ignore[arg-type]
+    own = None if settings.broker_url else BrokerSettings(host=broker_host or host, port=broker_port)
+    listening = Listening(host, port, workers, certificate, key)
+
+    def say(text: str) -> None:
+        print(f"wasel fleet: {text}", flush=True)
+
+    asyncio.run(serve(settings, listening, own, say))
 
 
 def bootstrap(

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`wasel fleet serve`: the broker (unless one is given), the workers, and how all of it ends together.
+
+One worker runs in this process. Several (PostgreSQL) are processes of their own that share one listening socket; this
+one then keeps the broker and tells it which devices may log in, as the database has it.
+
+Contract: `serve` returns after SIGTERM or SIGINT with everything stopped; a worker that ends by itself is started anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from agent.errors import UsageError
+from fleet.app import create_app
+from fleet.auth.setup import first_address
+from fleet.broker import MAX_WORKERS, BrokerSettings, running_broker
+from fleet.database import Database, upgrade
+from fleet.enrolment import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fleet.broker import FleetBroker
+    from fleet.settings import Settings
+
+__all__ = ["Listening", "serve"]
+
+GRACE_S = 5
+"""For requests that are being answered when the server is told to stop."""
+POLL_S = 0.5
+RESTART_S = 1.0
+BACKLOG = 1024
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where the server listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    """0: one that is free."""
+    workers: int = 1
+    certificate: str = ""
+    """PEM file; with `key`: HTTPS."""
+    key: str = ""
+
+    def url(self, port: int) -> str:
+        """Address for people."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - where, not whether
+        return f"{'https' if self.certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def serve(
+    settings: Settings, listening: Listening, broker: BrokerSettings | None, say: Callable[[str], None]
+) -> None:
+    """Serve until told to stop; `broker` None: the one of the settings, or none at all."""
+    if listening.workers > 1 and not settings.database_url.startswith("postgresql"):
+        raise UsageError("several workers need PostgreSQL: give --database postgresql://...")
+    if not 1 <= listening.workers <= MAX_WORKERS:
+        raise UsageError(f"--workers: from 1 to {MAX_WORKERS}")
+    await asyncio.to_thread(upgrade, settings.database_url)
+    async with contextlib.AsyncExitStack() as stack:
+        own: FleetBroker | None = None
+        if broker is not None:
+            known = await asyncio.to_thread(_credentials, settings)
+            own = await stack.enter_async_context(running_broker(settings.data / "broker", broker, known))
+            settings = dataclasses.replace(
+                settings,
+                broker_url=own.server_url(0),
+                device_broker_url=settings.device_broker_url or own.url,
+                device_ca=str(own.ca),
+                share_group=own.share_group,
+            )
+        sock = stack.enter_context(_listen(listening))
+        url = listening.url(sock.getsockname()[1])
+        await asyncio.to_thread(_announce, settings, url, own.url if own else "", say)
+        if listening.workers == 1:
+            await _run_here(settings, listening, sock, own)
+        else:
+            await _run_workers(settings, listening, sock, own)
+
+
+def _listen(listening: Listening) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+    try:
+        return socket.create_server((listening.host, listening.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {listening.host}:{listening.port}: {error.strerror or error}") from error
+
+
+def _credentials(settings: Settings) -> dict[str, str]:
+    database = Database(settings.database_url)
+    try:
+        with database.read() as session:
+            return credentials(session)
+    finally:
+        database.close()
+
+
+def _announce(settings: Settings, url: str, broker: str, say: Callable[[str], None]) -> None:
+    say(f"serving on {url}" + (f", devices on {broker}" if broker else ""))
+    database = Database(settings.database_url)
+    try:
+        with database.read() as session:
+            address = first_address(session, settings.data, url)
+    finally:
+        database.close()
+    if address is not None:
+        say(f"make the first admin: {address}")
+
+
+def _config(app: object, listening: Listening) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=listening.certificate or None,
+        ssl_keyfile=listening.key or None,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Tells the application that it is to stop before it waits for answers that never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
+
+
+async def _run_here(settings: Settings, listening: Listening, sock: socket.socket, own: FleetBroker | None) -> None:
+    app = create_app(settings)
+    if own is not None:
+        app.state.fleet.let_in = own.set_devices
+    await _Server(_config(app, listening), app.state.fleet.closing.set).serve([sock])
+
+
+async def _run_workers(settings: Settings, listening: Listening, sock: socket.socket, own: FleetBroker | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(_keep_worker(settings, listening, sock, own, n)) for n in range(listening.workers)]
+    if own is not None:
+        tasks.append(asyncio.create_task(_keep_logins(settings, own)))
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in (stopped, *tasks):
+            task.cancel()
+        await asyncio.gather(stopped, *tasks, return_exceptions=True)
+
+
+async def _keep_worker(
+    settings: Settings, listening: Listening, sock: socket.socket, own: FleetBroker | None, number: int
+) -> None:
+    """Run one worker as a process, and run it again when it ends by itself."""
+    if own is not None:
+        settings = dataclasses.replace(settings, broker_url=own.server_url(number))
+    options = ["--certificate", listening.certificate, "--key", listening.key] if listening.certificate else []
+    while True:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "fleet.worker", str(sock.fileno()), *options,
+            env=os.environ | settings.environment(), pass_fds=(sock.fileno(),), stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                try:
+                    await asyncio.wait_for(process.wait(), 2 * GRACE_S)
+                except TimeoutError:
+                    process.kill()
+                    await process.wait()
+        print(f"wasel fleet: worker {number} ended with {code}; it is started again", file=sys.stderr, flush=True)
+        await asyncio.sleep(RESTART_S)
+
+
+async def _keep_logins(settings: Settings, own: FleetBroker) -> None:
+    """Tell the broker which devices may log in whenever the workers changed it."""
+    database = Database(settings.database_url)
+
+    def load() -> dict[str, str]:
+        with database.read() as session:
+            return credentials(session)
+
+    told: dict[str, str] = {}
+    try:
+        while True:
+            known = await asyncio.to_thread(load)
+            if known != told:
+                await own.set_devices(known)
+                told = known
+            await asyncio.sleep(POLL_S)
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+def run_worker(descriptor: int, certificate: str, key: str) -> None:
+    """Be one of several workers: settings come from the environment, the socket is inherited."""
+    from fleet.settings import Settings  # noqa: PLC0415 - in its own process
+
+    app = create_app(Settings.load())
+    with socket.socket(fileno=descriptor) as sock:
+        listening = Listening(certificate=certificate, key=key)
+        asyncio.run(_Server(_config(app, listening), app.state.fleet.closing.set).serve([sock]))
