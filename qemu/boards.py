@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The boards and kernels that a device can be started on, as data.
+"""The boards and kernels that a device can be started on under QEMU, as data.
 
-A board is a row: which QEMU machine it is, and for each kernel how that kernel's image is put into its memory. A second
-board is another row here and a UART driver in sel4_bridge; nothing else chooses by board or kernel name.
+A board is a row: which QEMU machine it is, and for each kernel how that kernel's image is put into its memory. What
+lies where on it is the row of the same name in sel4_bridge/hardware.py; nothing else chooses by board or kernel name.
 
 Does not start anything (launcher.py) and does not build images (sel4_bridge.build).
-Sources: QEMU's "virt" machine (https://www.qemu.org/docs/master/system/arm/virt.html), the Microkit manual's page on
-the board qemu_virt_aarch64 for the loader's address.
+Sources: QEMU's "virt" machine (https://www.qemu.org/docs/master/system/arm/virt.html), the Microkit manual's pages on
+the boards for the loader's address.
 """
 
 from __future__ import annotations
@@ -48,12 +48,14 @@ class Board:
     name: str  # the Microkit SDK's name of the board
     program: str  # QEMU's executable
     package: str  # the Debian package it comes in
-    cpu: str  # value of -cpu
-    uart: str  # what the UART is, for people; PD `uart` drives it
+    cpu: str | None  # value of -cpu, None: the machine has its own
+    flash: tuple[str, ...]  # QEMU arguments that put flash in; "{file}" stands for its path. Empty: there is none
     kernels: tuple[Kernel, ...]
 
-    def kernel(self, name: str) -> Kernel:
-        """Find the row of that kernel, or UsageError naming those there are."""
+    def kernel(self, name: str | None = None) -> Kernel:
+        """Find the row of that kernel, None: the first; or UsageError naming those there are."""
+        if name is None:
+            return self.kernels[0]
         for kernel in self.kernels:
             if kernel.name == name:
                 return kernel
@@ -67,7 +69,7 @@ BOARDS: tuple[Board, ...] = (
         program="qemu-system-aarch64",
         package="qemu-system-arm",
         cpu="cortex-a53",
-        uart="PL011 at 0x09000000",
+        flash=("-drive", "if=pflash,unit=1,format=raw,file={file}"),  # unit 0 is the firmware's
         kernels=(
             Kernel(
                 name="standin",
@@ -84,6 +86,23 @@ BOARDS: tuple[Board, ...] = (
                 memory_mib=2048,
                 image="loader.img",
                 load=("-device", "loader,file={image},addr=0x70000000,cpu-num=0"),
+            ),
+        ),
+    ),
+    Board(
+        name="zcu102",
+        program="qemu-system-aarch64",
+        package="qemu-system-arm",
+        cpu=None,
+        flash=(),
+        kernels=(
+            Kernel(
+                name="sel4",
+                title=KERNEL_TITLES["sel4"],
+                machine="xlnx-zcu102,secure=on,virtualization=on",
+                memory_mib=4096,
+                image="loader.img",
+                load=("-audiodev", "none,id=none", "-device", "loader,file={image},addr=0x40000000,cpu-num=0"),
             ),
         ),
     ),

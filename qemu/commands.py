@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from agent.errors import UsageError
-from qemu.boards import BOARDS, DEFAULT_BOARD, DEFAULT_KERNEL
+from qemu.boards import BOARDS, DEFAULT_BOARD
 from qemu.errors import DeviceStateError
 from qemu.launcher import READY_TIMEOUT_S, Device, attach, start_device
 from qemu.records import Record, all_records, forget, lock_device, read_record
@@ -42,7 +42,7 @@ def _describe(record: Record) -> dict[str, object]:
 @device.command()
 def up(
     name: Annotated[str, typer.Argument(help="Name of the new device.")],
-    kernel: Annotated[str, typer.Option(help=f"Kernel: {_KERNELS}.")] = DEFAULT_KERNEL,
+    kernel: Annotated[str | None, typer.Option(help=f"Kernel: {_KERNELS} (default: the board's first).")] = None,
     board: Annotated[str, typer.Option(help=f"Board: {_BOARDS}.")] = DEFAULT_BOARD,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds until it has to be ready.")] = READY_TIMEOUT_S,
 ) -> None:

@@ -34,11 +34,11 @@ from qemu.qmp import QMPClient, QMPError
 from agent.registry import check_name, device_dir
 from agent.unix_path import short_path
 from edge_engine.paths import prebuilt
-from qemu.boards import DEFAULT_BOARD, DEFAULT_KERNEL, Board, Kernel, find_board
+from qemu.boards import DEFAULT_BOARD, Board, Kernel, find_board
 from qemu.bound import bound
 from qemu.errors import BootError, DeviceStateError, ImageError, MissingToolError
 from qemu.records import Record, forget, lock_device, process_start, read_record, write_record
-from sel4_bridge.system import FLASH_SIZE
+from sel4_bridge.hardware import find_hardware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -163,14 +163,14 @@ def _unix_listener(path: Path) -> socket.socket:
     return listener
 
 
-def image_for(kernel: str) -> Path:
-    """Build the device image where it is missing or stale, and return its path.
+def image_for(kernel: str, board: str = DEFAULT_BOARD) -> Path:
+    """Build the image of a kernel and board where it is missing or stale, and return its path.
 
     Raises:
         ImageError: it cannot be built; the text holds the tool's output or what is missing.
 
     """
-    ready = prebuilt("qemu", f"{kernel}.bin")
+    ready = prebuilt("qemu", f"{kernel}.bin") if board == DEFAULT_BOARD else None
     if ready is not None:
         return ready
     # Imported here: starting a given image needs no compiler.
@@ -179,7 +179,7 @@ def image_for(kernel: str) -> Path:
     from sel4_bridge.build import BuildError, build_device  # noqa: PLC0415
 
     try:
-        return build_device(kernel).image
+        return build_device(kernel, board=board).image
     except (BuildError, SystemImageError, ToolError) as error:
         raise ImageError(str(error)) from error
 
@@ -197,25 +197,28 @@ def find_qemu(board: Board) -> str:
     return found
 
 
-def _flash_file(folder: Path) -> Path:
-    """Return the device's flash, made blank and without taking room if it is missing: what it holds outlives QEMU."""
+def _flash_arguments(board: Board, folder: Path) -> list[str]:
+    """Give QEMU the device's flash, a file made blank and without taking room if it is missing: it outlives QEMU."""
+    flash = find_hardware(board.name).flash
+    if flash is None:
+        return []
     path = folder / FLASH_NAME
     with path.open("ab") as file:
-        if file.tell() != FLASH_SIZE:
-            file.truncate(FLASH_SIZE)
-    return path
+        if file.tell() != flash.size:
+            file.truncate(flash.size)
+    return [argument.replace("{file}", str(path).replace(",", ",,")) for argument in board.flash]
 
 
 def _arguments(board: Board, kernel: Kernel, image: Path, folder: Path, *, uart: int, monitor: int) -> list[str]:
     """Return QEMU's argument vector; `uart` and `monitor` are listening sockets that it inherits."""
-    name, flash = folder.name, str(_flash_file(folder)).replace(",", ",,")
     return [
         find_qemu(board),
-        *("-name", f"wasel-{name}", "-nodefaults", "-display", "none"),
-        *("-machine", kernel.machine, "-cpu", board.cpu, "-m", f"{kernel.memory_mib}M"),
+        *("-name", f"wasel-{folder.name}", "-nodefaults", "-display", "none"),
+        *("-machine", kernel.machine, "-m", f"{kernel.memory_mib}M"),
+        *(() if board.cpu is None else ("-cpu", board.cpu)),
         # wait=on: our own connection is already in the queue, so nothing that the device says at boot is lost.
         *("-chardev", f"socket,id=uart,fd={uart},server=on,wait=on,nodelay=on", "-serial", "chardev:uart"),
-        *("-drive", f"if=pflash,unit=1,format=raw,file={flash}"),  # unit 0 is the firmware's
+        *_flash_arguments(board, folder),
         *("-chardev", f"socket,id=qmp,fd={monitor},server=on,wait=off", "-mon", "chardev=qmp,mode=control"),
         *kernel.load_arguments(image),
     ]
@@ -224,7 +227,7 @@ def _arguments(board: Board, kernel: Kernel, image: Path, folder: Path, *, uart:
 async def start_device(
     name: str,
     *,
-    kernel: str = DEFAULT_KERNEL,
+    kernel: str | None = None,
     board: str = DEFAULT_BOARD,
     image: Path | None = None,
     root: Path | None = None,
@@ -234,8 +237,8 @@ async def start_device(
 ) -> Device:
     """Start a device and wait until it is ready; it outlives this process unless told otherwise.
 
-    `image` None: the current one, built first if need be. `root` None: the user's state folder. `extra`: further
-    arguments of QEMU, for measurements.
+    `kernel` None: the board's first. `image` None: the current one, built first if need be. `root` None: the user's
+    state folder. `extra`: further arguments of QEMU, for measurements.
 
     Raises:
         UsageError: no such board or kernel, or a name that may not be.
@@ -249,7 +252,7 @@ async def start_device(
     check_name(name)
     find_qemu(chosen_board)
     if image is None:
-        image = await asyncio.to_thread(image_for, kernel)
+        image = await asyncio.to_thread(image_for, chosen_kernel.name, chosen_board.name)
     with lock_device(name, root) as folder:
         old = read_record(folder)
         if old is not None and old.alive:
@@ -360,7 +363,7 @@ def attach(name: str, root: Path | None = None) -> Device:
 async def running_device(
     name: str = "device",
     *,
-    kernel: str = DEFAULT_KERNEL,
+    kernel: str | None = None,
     board: str = DEFAULT_BOARD,
     image: Path | None = None,
     root: Path | None = None,

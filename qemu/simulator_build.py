@@ -24,19 +24,15 @@ from edge_engine.build import PRELOADS, SANITIZE_FLAGS, find_gcc_library
 from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import HOST, Target, compile_objects, link
-from qemu.simulator_files import DOMAINS, PROGRAM, SIMULATOR, SimulatorBuild, write_erased
+from qemu.simulator_files import DOMAINS, FLASH_PADDR, PROGRAM, SIMULATOR, SimulatorBuild, write_erased
 from sel4_bridge.build import DOMAIN_SOURCES, compile_zig, write_sources
 from sel4_bridge.generate import INCLUDE_FLAGS
+from sel4_bridge.hardware import DEFAULT_HARDWARE
 from sel4_bridge.libmicrokit import LIBMICROKIT_INCLUDE, LIBMICROKIT_SOURCES
 from sel4_bridge.system import (
     ARENA_VADDR,
-    CNTP_IRQ,
-    FLASH_PADDR,
     GUARD_SIZE,
     PAGE,
-    PL011_IRQ,
-    PL011_PADDR,
-    PL031_PADDR,
     System,
     device_system,
 )
@@ -48,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["FLASH_PADDR", "build_simulator", "system_table"]
 
 FOLDER = ROOT / "qemu" / "simulator"
+
 BRIDGE = ROOT / "sel4_bridge"
 ENGINE_ENTRY = 0x1000  # stands for an engine's entry point, which is no address here
 
@@ -125,11 +122,11 @@ def system_table(system: System) -> str:
         "#include <stdint.h>",
         "",
         f"#define SIM_ENTRY {ENGINE_ENTRY:#x}u",
-        f"#define SIM_UART_ADDRESS {PL011_PADDR:#x}u",
-        f"#define SIM_RTC_ADDRESS {PL031_PADDR:#x}u",
-        f"#define SIM_FLASH_ADDRESS {FLASH_PADDR:#x}u",
-        f"#define SIM_UART_IRQ {PL011_IRQ}",
-        f"#define SIM_TIMER_IRQ {CNTP_IRQ}",
+        f"#define SIM_UART_ADDRESS {DEFAULT_HARDWARE.uart.paddr:#x}u",
+        f"#define SIM_RTC_ADDRESS {DEFAULT_HARDWARE.rtc_paddr:#x}u",
+        f"#define SIM_FLASH_ADDRESS {FLASH_PADDR or 0:#x}u",
+        f"#define SIM_UART_IRQ {DEFAULT_HARDWARE.uart.irq}",
+        f"#define SIM_TIMER_IRQ {DEFAULT_HARDWARE.timer_irq}",
     ]
     for name, fields, rows in tables:
         lines += [

@@ -12,14 +12,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_engine.paths import BUILD, prebuilt
-from sel4_bridge.system import FLASH_PADDR, device_system
+from sel4_bridge.hardware import DEFAULT_HARDWARE
+from sel4_bridge.system import device_system
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sel4_bridge.system import System
 
-__all__ = ["DIGEST", "DOMAINS", "PROGRAM", "SIMULATOR", "SimulatorBuild", "installed_simulator", "write_erased"]
+__all__ = [
+    "DIGEST",
+    "DOMAINS",
+    "FLASH_PADDR",
+    "PROGRAM",
+    "SIMULATOR",
+    "SimulatorBuild",
+    "installed_simulator",
+    "write_erased",
+]
 
 MIB = 1024 * 1024
 SIMULATOR = "simulator"  # the wheel's folder: program, digest, domains/*.so
@@ -27,6 +37,7 @@ PROGRAM = "wasel-sim"
 DIGEST = "digest"
 DOMAINS = "domains"
 ERASED = "erased"
+FLASH_PADDR = DEFAULT_HARDWARE.flash.paddr if DEFAULT_HARDWARE.flash else None  # the board it simulates is the default
 
 
 @dataclass(frozen=True)

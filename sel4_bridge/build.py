@@ -33,7 +33,8 @@ from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import DEVICE, Target, ToolError, compile_objects, run_tool
 from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
-from sel4_bridge.libmicrokit import PD_FLAGS, SDK_BOARD, include_flags, link_pd, sdk_board_folder
+from sel4_bridge.hardware import DEFAULT_HARDWARE, HARDWARE, Hardware, find_hardware
+from sel4_bridge.libmicrokit import PD_FLAGS, include_flags, link_pd, sdk_board_folder, sdk_exports_timer
 from sel4_bridge.littlefs import LittlefsError, fetch_littlefs
 from sel4_bridge.system import device_system, write_layout_header, write_system_file
 from sel4_bridge.trust import Anchors, anchors_header, development, limits_header, release
@@ -212,6 +213,7 @@ class _Builder:
     anchors: Anchors
     folder: Path
     """Of everything that is built for this image alone."""
+    hardware: Hardware = DEFAULT_HARDWARE
     changes: tuple[Change, ...] = ()
 
     def flags(self) -> tuple[str, ...]:
@@ -221,7 +223,7 @@ class _Builder:
             f"-I{self.folder / 'generated'}",  # first: a release image has its own sb_trust.h
             *INCLUDE_FLAGS,
             f"-I{BRIDGE / 'include' / 'freestanding'}",
-            *include_flags(self.sdk),
+            *include_flags(self.sdk, board=self.hardware.name),
         )
 
     def domain(self, name: str) -> Path:
@@ -241,7 +243,8 @@ class _Builder:
     def link(self, name: str, objects: Sequence[Path], flags: tuple[str, ...] = ()) -> Path:
         """Link one protection domain."""
         wraps = tuple(f"-Wl,--wrap={change.wraps}" for change in self.changes if change.domain == name)
-        return link_pd([*objects, _runtime()], self.folder / f"{name}.elf", self.sdk, flags=(*flags, *wraps))
+        output = self.folder / f"{name}.elf"
+        return link_pd([*objects, _runtime()], output, self.sdk, flags=(*flags, *wraps), board=self.hardware.name)
 
     def engine(self) -> Path:
         """Link the engine's domain: edge_engine with its own flags, the bridge's part with everybody's."""
@@ -261,14 +264,13 @@ class _Builder:
         return self.domain("supervisor")
 
 
-def _sel4_image(sdk: Path, system_file: Path, folder: Path, elves: Sequence[Path]) -> Path:
+def _sel4_image(sdk: Path, board: str, system_file: Path, folder: Path, elves: Sequence[Path]) -> Path:
     """Run the SDK's `microkit` tool; the result is loaded at 0x70000000."""
     image = folder / "loader.img"
     tool = sdk / "bin" / "microkit"
-    command = [str(tool), str(system_file), "--search-path", str(folder), "--board", SDK_BOARD, "--config", "release"]
-    fresh, stamp_path, stamp = _stamped(
-        image, [system_file.read_bytes(), " ".join(command).encode(), *(elf.read_bytes() for elf in elves)]
-    )
+    command = [str(tool), str(system_file), "--search-path", str(folder), "--board", board, "--config", "release"]
+    given = [system_file, tool, *sorted((sdk_board_folder(sdk, board=board) / "elf").iterdir()), *elves]
+    fresh, stamp_path, stamp = _stamped(image, [" ".join(command).encode(), *(path.read_bytes() for path in given)])
     if fresh:
         return image
     temporary = folder / f".{os.getpid()}.loader.img"
@@ -284,18 +286,26 @@ def _sel4_image(sdk: Path, system_file: Path, folder: Path, elves: Sequence[Path
     return image
 
 
-def _checked_sdk(kernel: str, sdk: Path | None) -> Path | None:
+def _checked_sdk(kernel: str, sdk: Path | None, hardware: Hardware) -> Path | None:
     if kernel not in KERNELS:
         raise BuildError(f"unknown kernel {kernel!r}: one of {', '.join(KERNELS)}")
+    if kernel == "standin" and hardware != DEFAULT_HARDWARE:
+        raise BuildError(f"the stand-in kernel simulates the board {DEFAULT_HARDWARE.name} only, not {hardware.name}")
     if kernel == "standin" and sdk is None:
         return None
     chosen = sdk if sdk is not None else Path(os.environ[SDK_VARIABLE]) if SDK_VARIABLE in os.environ else None
     if chosen is None:
         raise BuildError(f"genuine seL4 needs the Microkit SDK 2.0.1: set {SDK_VARIABLE} to its folder, or give --sdk")
     try:
-        sdk_board_folder(chosen)
-    except FileNotFoundError as missing:
-        raise BuildError(str(missing)) from missing
+        sdk_board_folder(chosen, board=hardware.name)
+        timer = sdk_exports_timer(chosen, hardware.name)
+    except (OSError, ValueError) as missing:
+        raise BuildError(f"{missing}: {chosen} is no Microkit SDK that wasel can use for {hardware.name}") from missing
+    if not timer:
+        raise BuildError(
+            f"{chosen}: its kernel for {hardware.name} keeps the timer from protection domains; "
+            "build that SDK with KernelArmExportPCNTUser and KernelArmExportPTMRUser on"
+        )
     return chosen.resolve()
 
 
@@ -303,24 +313,28 @@ def build_device(
     kernel: str,
     sdk: Path | None = None,
     *,
+    board: str = DEFAULT_HARDWARE.name,
     root: Path | None = None,
     folder: Path | None = None,
     changes: tuple[Change, ...] = (),
 ) -> Device:
-    """Build everything for one kernel, "standin" or "sel4".
+    """Build everything for one kernel, "standin" or "sel4", and one board of sel4_bridge.hardware.
 
     With an SDK the domains are linked with its libmicrokit, for the stand-in kernel too. With a root document it is a
     release image, which runs nothing unsigned; without, a development image. `folder` None: the
-    one of that kernel and kind below build/device; with changes it needs one of its own. BuildError, ToolError.
+    one of that kernel, board and kind below build/device; with changes it needs one of its own. BuildError, ToolError;
+    UsageError for a board that there is not.
     """
-    checked = _checked_sdk(kernel, sdk)
+    hardware = find_hardware(board)
+    checked = _checked_sdk(kernel, sdk, hardware)
     with _alone():
         try:
             anchors = development(DEVELOPMENT_KEY) if root is None else release(root)
         except WaselError as error:
             raise BuildError(str(error)) from error
         kind = kernel if anchors.development else f"{kernel}-release"
-        return _build(_Builder(kernel, checked, anchors, folder or BUILD / "device" / kind, changes))
+        kind += "" if hardware == DEFAULT_HARDWARE else f"-{hardware.name}"
+        return _build(_Builder(kernel, checked, anchors, folder or BUILD / "device" / kind, hardware, changes))
 
 
 @contextlib.contextmanager
@@ -340,6 +354,7 @@ def write_sources() -> None:
         raise BuildError(str(failure)) from failure
     write_generated()
     write_layout_header(GENERATED / "sb_layout.h")
+    _write(GENERATED / "sb_board.h", DEFAULT_HARDWARE.header().encode())
     _write(GENERATED / "sb_trust_limits.h", limits_header().encode())
     _write(GENERATED / "sb_trust.h", anchors_header(development(DEVELOPMENT_KEY)).encode())
 
@@ -347,7 +362,8 @@ def write_sources() -> None:
 def _build(builder: _Builder) -> Device:
     write_sources()
     system_file = builder.folder / "wasel.system"
-    write_system_file(system_file)
+    write_system_file(system_file, builder.hardware)
+    _write(builder.folder / "generated" / "sb_board.h", builder.hardware.header().encode())
 
     engine = builder.engine()
     elves = {
@@ -358,7 +374,7 @@ def _build(builder: _Builder) -> Device:
         "wasi": builder.domain("wasi"),
         "engine": engine,
     }
-    wanted = {domain.image for domain in device_system().all_domains()}
+    wanted = {domain.image for domain in device_system(builder.hardware).all_domains()}
     if wanted != {path.name for path in elves.values()}:
         raise BuildError(f"the system description names {sorted(wanted)}, built were {sorted(elves)}")
     return Device(builder.kernel, _image(builder, system_file, elves), elves, system_file)
@@ -366,7 +382,7 @@ def _build(builder: _Builder) -> Device:
 
 def _image(builder: _Builder, system_file: Path, elves: dict[str, Path]) -> Path:
     if builder.kernel == "sel4" and builder.sdk is not None:
-        return _sel4_image(builder.sdk, system_file, builder.folder, list(elves.values()))
+        return _sel4_image(builder.sdk, builder.hardware.name, system_file, builder.folder, list(elves.values()))
     from qemu.image import build_image  # noqa: PLC0415  qemu/ is only needed for the stand-in kernel
 
     image = builder.folder / "image.bin"
@@ -387,11 +403,13 @@ def main() -> int:
     """Build what the command line names and print sizes; 1 with one line of reason if that fails."""
     parser = argparse.ArgumentParser(description="Build a wasel device image.")
     parser.add_argument("--kernel", choices=KERNELS, default="standin")
+    boards = [hardware.name for hardware in HARDWARE]
+    parser.add_argument("--board", choices=boards, default=DEFAULT_HARDWARE.name)
     parser.add_argument("--sdk", type=Path, help=f"folder of the Microkit SDK (default: {SDK_VARIABLE})")
     parser.add_argument("--release", type=Path, metavar="ROOT", help="trust this root document, run nothing unsigned")
     options = parser.parse_args()
     try:
-        device = build_device(options.kernel, options.sdk, root=options.release)
+        device = build_device(options.kernel, options.sdk, board=options.board, root=options.release)
     except (BuildError, ToolError) as failure:
         print(f"wasel: {failure}", file=sys.stderr)
         return 1

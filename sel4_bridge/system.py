@@ -18,9 +18,10 @@ from enum import Enum
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from sel4_bridge.hardware import DEFAULT_HARDWARE, Hardware
+
 __all__ = [
     "ARENA_SIZE",
-    "FLASH_SIZE",
     "MODULE_SIZE",
     "SLOTS",
     "SLOT_CLASSES",
@@ -59,7 +60,6 @@ LOG_SIZE = 68 * KIB  # one page of indices and 64 KiB of records (sb_log.h)
 UART_RING_SIZE = 68 * KIB  # one page of indices and 64 KiB of bytes (sb_ring.h)
 SYSTEM_SIZE = 4 * KIB
 RECORD_SIZE = 12 * KIB  # the record of a slot, between supervisor and store (sb_store.h)
-FLASH_SIZE = 64 * MIB
 
 PAGE = 4 * KIB
 LARGE_PAGE = 2 * MIB
@@ -77,12 +77,6 @@ MAX_CHANNEL = 61  # MICROKIT_MAX_CHANNEL_ID
 MAX_PRIORITY = 254
 
 TIMER_SET_LABEL = 1
-
-PL011_PADDR = 0x0900_0000
-PL011_IRQ = 33
-PL031_PADDR = 0x0901_0000
-FLASH_PADDR = 0x0400_0000  # bank 1; QEMU keeps bank 0 for firmware
-CNTP_IRQ = 30
 
 TIME_SLICE_US = 1000  # Microkit's own default
 THROTTLE_PERIOD_US = 50_000  # of the supervisor's own budgets, for starts that ask for less than the class has
@@ -279,8 +273,8 @@ def _place(wanted: tuple[tuple[Region, str, str], ...]) -> tuple[Map, ...]:
     return tuple(maps)
 
 
-def device_system() -> System:
-    """Describe the device as built: timer, uart, store, supervisor with its engines, wasi.
+def device_system(hardware: Hardware = DEFAULT_HARDWARE) -> System:
+    """Describe the device as built for a board: timer, uart, store, supervisor with its engines, wasi.
 
     Raises:
         DescriptionError: this module contradicts itself.
@@ -299,18 +293,18 @@ def device_system() -> System:
     shared = Region("system", SYSTEM_SIZE)
     uart_rx = Region("uart_rx", UART_RING_SIZE)
     uart_tx = Region("uart_tx", UART_RING_SIZE)
-    pl011 = Region("pl011", PAGE, phys_addr=PL011_PADDR)
-    pl031 = Region("pl031", PAGE, phys_addr=PL031_PADDR)
+    uart_device = Region("uart", PAGE, phys_addr=hardware.uart.paddr)
+    rtc = () if hardware.rtc_paddr is None else ((Region("rtc", PAGE, phys_addr=hardware.rtc_paddr), "r", "rtc"),)
     record = Region("record", RECORD_SIZE)
-    flash = Region("flash", FLASH_SIZE, LARGE_PAGE, phys_addr=FLASH_PADDR)
+    flash = hardware.flash and Region("flash", hardware.flash.size, LARGE_PAGE, phys_addr=hardware.flash.paddr)
 
-    timer = ProtectionDomain("timer", "timer.elf", 250, irqs=(Irq(CNTP_IRQ, 0),))
+    timer = ProtectionDomain("timer", "timer.elf", 250, irqs=(Irq(hardware.timer_irq, 0),))
     uart = ProtectionDomain(
         "uart",
         "uart.elf",
         240,
-        maps=_place(((uart_rx, "rw", "uart_rx"), (uart_tx, "rw", "uart_tx"), (pl011, "rw", "pl011"))),
-        irqs=(Irq(PL011_IRQ, 0),),
+        maps=_place(((uart_rx, "rw", "uart_rx"), (uart_tx, "rw", "uart_tx"), (uart_device, "rw", "uart"))),
+        irqs=(Irq(hardware.uart.irq, 0),),
     )
     engines = tuple(
         ProtectionDomain(
@@ -337,7 +331,7 @@ def device_system() -> System:
             (
                 (uart_rx, "rw", "uart_rx"),
                 (uart_tx, "rw", "uart_tx"),
-                (pl031, "r", "rtc"),
+                *rtc,
                 (shared, "rw", "system"),
                 (record, "rw", "record"),
                 *((control[s], "rw", f"control{s}") for s in slots),
@@ -354,7 +348,11 @@ def device_system() -> System:
         "store.elf",
         230,
         maps=_place(
-            ((record, "rw", "record"), (flash, "rw", "flash"), *((module[s], "rw", f"module{s}") for s in slots))
+            (
+                (record, "rw", "record"),
+                *(((flash, "rw", "flash"),) if flash else ()),
+                *((module[s], "rw", f"module{s}") for s in slots),
+            )
         ),
     )
     wasi = ProtectionDomain(
@@ -488,7 +486,6 @@ def layout_header(system: System) -> str:
         "SB_CONTROL_SIZE": CONTROL_SIZE,
         "SB_IO_SIZE": IO_SIZE,
         "SB_TREE_SIZE": TREE_SIZE,
-        "SB_FLASH_SIZE": FLASH_SIZE,
         "SB_UART_RING_REGION_SIZE": UART_RING_SIZE,
         "SB_ENGINE_STACK_SIZE": ENGINE_STACK_SIZE,
         "SB_THROTTLE_PERIOD_US": THROTTLE_PERIOD_US,
@@ -534,9 +531,9 @@ def write_layout_header(path: Path) -> None:
     _write(path, layout_header(device_system()))
 
 
-def write_system_file(path: Path) -> None:
-    """Write the Microkit `.system` file to `path` (OSError where that fails)."""
-    _write(path, system_xml(device_system()))
+def write_system_file(path: Path, hardware: Hardware = DEFAULT_HARDWARE) -> None:
+    """Write a board's Microkit `.system` file to `path` (OSError where that fails)."""
+    _write(path, system_xml(device_system(hardware)))
 
 
 def main() -> int:

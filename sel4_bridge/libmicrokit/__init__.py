@@ -9,11 +9,13 @@ Does not know the sources or the system of anyone.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_engine.paths import BUILD
 from edge_engine.zig import DEVICE, compile_objects, link
+from sel4_bridge.hardware import DEFAULT_HARDWARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,13 +29,14 @@ __all__ = [
     "include_flags",
     "link_pd",
     "sdk_board_folder",
+    "sdk_exports_timer",
 ]
 
 _HERE = Path(__file__).resolve().parent
 LIBMICROKIT_INCLUDE = _HERE / "include"
 LIBMICROKIT_SOURCES = (_HERE / "src" / "crt0.S", _HERE / "src" / "main.c")
 LINKER_SCRIPT = _HERE / "microkit.ld"
-SDK_BOARD = "qemu_virt_aarch64"
+SDK_BOARD = DEFAULT_HARDWARE.name
 
 PD_FLAGS = (
     "-std=gnu17",  # C17; the SDK's headers say asm
@@ -61,19 +64,32 @@ def sdk_board_folder(sdk: Path, config: str = "release", board: str = SDK_BOARD)
     return folder
 
 
-def include_flags(sdk: Path | None = None, config: str = "release") -> tuple[str, ...]:
+def sdk_exports_timer(sdk: Path, board: str) -> bool:
+    """Whether the SDK's kernel lets protection domains use the generic timer, as ours must; OSError, ValueError."""
+    text = (sdk_board_folder(sdk, board=board) / "include" / "kernel" / "gen_config.json").read_text(encoding="utf-8")
+    settings = json.loads(text)
+    return all(settings.get(name) is True for name in ("EXPORT_PCNT_USER", "EXPORT_PTMR_USER"))
+
+
+def include_flags(sdk: Path | None = None, config: str = "release", board: str = SDK_BOARD) -> tuple[str, ...]:
     """Compiler flags that make ``#include <microkit.h>`` work."""
-    folder = LIBMICROKIT_INCLUDE if sdk is None else sdk_board_folder(sdk, config) / "include"
+    folder = LIBMICROKIT_INCLUDE if sdk is None else sdk_board_folder(sdk, config, board) / "include"
     return ("-isystem", str(folder))
 
 
 def link_pd(
-    objects: Iterable[Path], output: Path, sdk: Path | None = None, config: str = "release", flags: tuple[str, ...] = ()
+    objects: Iterable[Path],
+    output: Path,
+    sdk: Path | None = None,
+    config: str = "release",
+    flags: tuple[str, ...] = (),
+    *,
+    board: str = SDK_BOARD,
 ) -> Path:
     """Link a protection domain's objects with libmicrokit; returns ``output``. ToolError if the linker refuses."""
     common = ("-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,max-page-size=4096", *flags)
     if sdk is not None:
-        archive = sdk_board_folder(sdk, config) / "lib" / "libmicrokit.a"
+        archive = sdk_board_folder(sdk, config, board) / "lib" / "libmicrokit.a"
         arguments = (*common, str(archive), f"-Wl,-T,{LINKER_SCRIPT}")
         return link(objects, output, DEVICE, arguments, (LINKER_SCRIPT, archive))
     own = compile_objects(LIBMICROKIT_SOURCES, BUILD / "device" / "libmicrokit", DEVICE, (*PD_FLAGS, *include_flags()))

@@ -6,6 +6,7 @@
  */
 #include <microkit.h>
 
+#include "sb_board.h"
 #include "store.h"
 
 uintptr_t sb_flash_vaddr;
@@ -22,6 +23,9 @@ void init(void)
 #undef SB_X
         .record = (struct sb_store_record *)sb_record_vaddr,
     };
+    if (sb_flash_vaddr == 0) {
+        return; /* the board has no flash: every call is answered SB_STORE_ABSENT */
+    }
     (void)sb_store_open((volatile void *)sb_flash_vaddr, SB_FLASH_SIZE, &memory); /* calls are told how it went */
 }
 

@@ -12,6 +12,7 @@
 
 #include "link_frame.h"
 #include "pl031.h"
+#include "sb_board.h"
 #include "sb_code.h"
 #include "sb_counter.h"
 #include "sb_engine_entry.h"
@@ -22,7 +23,7 @@
 
 uintptr_t sb_uart_rx_vaddr;
 uintptr_t sb_uart_tx_vaddr;
-uintptr_t sb_rtc_vaddr;
+uintptr_t sb_rtc_vaddr; /* 0: the board has none, and the time is what the agent says */
 uintptr_t sb_system_vaddr;
 uintptr_t sb_record_vaddr;
 #define SB_X(slot)                      \
@@ -41,8 +42,8 @@ volatile uint32_t sb_kernel_kind __attribute__((section(".data"), used)) = SB_KE
 static const struct {
     const char *name, *text, *board;
 } kernels[SB_KERNELS] = {
-    [SB_KERNEL_SEL4] = {"sel4", "seL4", "qemu_virt_aarch64"},
-    [SB_KERNEL_STAND_IN] = {"stand-in", "stand-in kernel (a simulator, not seL4)", "qemu_virt_aarch64"},
+    [SB_KERNEL_SEL4] = {"sel4", "seL4", SB_BOARD},
+    [SB_KERNEL_STAND_IN] = {"stand-in", "stand-in kernel (a simulator, not seL4)", SB_BOARD},
     [SB_KERNEL_SIMULATOR] = {"simulator", "host simulator (not seL4)", "simulator"},
 };
 
@@ -203,7 +204,7 @@ void init(void)
     rx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_rx_vaddr, .index = 0};
     tx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_tx_vaddr, .index = 0};
     sb_supervisor_init(&supervisor, &platform, (struct sb_system *)sb_system_vaddr, regions,
-                       sb_mmio_read32(&((const struct pl031 *)sb_rtc_vaddr)->dr));
+                       sb_rtc_vaddr == 0 ? 0 : sb_mmio_read32(&((const struct pl031 *)sb_rtc_vaddr)->dr));
     send_banner();
     serve();
 }

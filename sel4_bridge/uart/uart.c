@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UART: moves bytes between the PL011 and two rings (sb_ring.h) shared with the supervisor, by interrupt both ways.
+ * UART: moves bytes between the board's UART (driver.h) and two rings (sb_ring.h) shared with the supervisor, by interrupt both ways.
  *
  * Contract: PRODUCER of uart_rx, CONSUMER of uart_tx. The supervisor notifies after it produced into an idle tx ring or
  * freed a full rx ring. When rx is full the bytes stay in the FIFO with its interrupt masked, so the sender is held back
  * (hardware flow control, or QEMU's chardev) and nothing is dropped here; an overrun of the FIFO itself is the line's.
  * The supervisor is woken at the ends of lines and frames, not for each byte.
  *
- * Does NOT: set the baud rate (the firmware's or QEMU's stays), interpret bytes otherwise, or wait in a loop.
- * Source: pl011.h.
+ * Does NOT: set the baud rate, interpret bytes otherwise, or wait in a loop.
  */
 #include <microkit.h>
 #include <stdint.h>
 
-#include "pl011.h"
+#include "sb_board.h"
 #include "sb_layout.h"
-#include "sb_mmio.h"
 #include "sb_ring.h"
+
+#include SB_UART_DRIVER
 
 /* One interrupt writes at most this many bytes, so that a UART that never fills its FIFO can't keep the CPU. */
 #define TX_BURST 1024u /* bytes */
@@ -28,25 +28,20 @@
 
 _Static_assert(sizeof(struct sb_ring) == SB_UART_RING_REGION_SIZE, "sel4_bridge/system.py");
 
-uintptr_t sb_pl011_vaddr;
+uintptr_t sb_uart_vaddr;
 uintptr_t sb_uart_rx_vaddr;
 uintptr_t sb_uart_tx_vaddr;
 
 static struct sb_ring_end rx; /* PRODUCER */
 static struct sb_ring_end tx; /* CONSUMER */
-static uint32_t unmasked;     /* copy of IMSC */
-
-static struct pl011 *regs(void)
-{
-    return (struct pl011 *)sb_pl011_vaddr;
-}
+static uint32_t unmasked;     /* causes that interrupt */
 
 static void mask(uint32_t on, uint32_t off)
 {
     uint32_t wanted = (unmasked & ~off) | on;
     if (wanted != unmasked) {
         unmasked = wanted;
-        sb_mmio_write32(&regs()->imsc, wanted);
+        sb_uart_listen(wanted);
     }
 }
 
@@ -57,8 +52,8 @@ static void receive(void)
         uint32_t room = sb_ring_room(&rx);
         uint32_t count = 0;
         bool wake = room < WAKE_ROOM;
-        while (count < room && (sb_mmio_read32(&regs()->fr) & PL011_FR_RXFE) == 0) {
-            uint8_t byte = (uint8_t)sb_mmio_read32(&regs()->dr);
+        uint8_t byte;
+        while (count < room && sb_uart_get(&byte)) {
             *sb_ring_at(&rx, count) = byte;
             wake |= byte == LINE_END || byte == FRAME_END;
             count++;
@@ -70,11 +65,11 @@ static void receive(void)
             }
         }
         if (count < room) { /* the FIFO is empty: the next byte interrupts */
-            mask(PL011_INT_RX | PL011_INT_RT, 0);
+            mask(SB_UART_RECEIVE, 0);
             return;
         }
         if (sb_ring_producer_sleeps(&rx, 1)) {
-            mask(0, PL011_INT_RX | PL011_INT_RT);
+            mask(0, SB_UART_RECEIVE);
             return;
         }
     }
@@ -87,8 +82,7 @@ static void transmit(void)
     for (;;) {
         uint32_t used = sb_ring_used(&tx);
         uint32_t count = 0;
-        while (count < used && sent + count < TX_BURST && (sb_mmio_read32(&regs()->fr) & PL011_FR_TXFF) == 0) {
-            sb_mmio_write32(&regs()->dr, *sb_ring_at(&tx, count));
+        while (count < used && sent + count < TX_BURST && sb_uart_put(*sb_ring_at(&tx, count))) {
             count++;
         }
         sent += count;
@@ -96,11 +90,11 @@ static void transmit(void)
             microkit_notify(SB_CH_UART_SUPERVISOR);
         }
         if (count < used) {
-            mask(PL011_INT_TX, 0);
+            mask(SB_UART_TRANSMIT, 0);
             return;
         }
         if (sb_ring_consumer_sleeps(&tx)) {
-            mask(0, PL011_INT_TX);
+            mask(0, SB_UART_TRANSMIT);
             return;
         }
     }
@@ -111,12 +105,7 @@ void init(void)
     rx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_rx_vaddr, .index = 0};
     tx = (struct sb_ring_end){.ring = (struct sb_ring *)sb_uart_tx_vaddr, .index = 0};
 
-    sb_mmio_write32(&regs()->imsc, 0);
-    sb_mmio_write32(&regs()->cr, 0); /* 3.3.7: the line control is written with the UART off */
-    sb_mmio_write32(&regs()->lcr_h, PL011_LCR_H_FEN | PL011_LCR_H_WLEN_8);
-    sb_mmio_write32(&regs()->ifls, PL011_IFLS_RX_1_2 | PL011_IFLS_TX_1_8);
-    sb_mmio_write32(&regs()->icr, PL011_INT_ERRORS | PL011_INT_TX);
-    sb_mmio_write32(&regs()->cr, PL011_CR_UARTEN | PL011_CR_TXE | PL011_CR_RXE);
+    sb_uart_open(sb_uart_vaddr);
     receive();
     transmit();
 }
@@ -124,20 +113,19 @@ void init(void)
 void notified(microkit_channel ch)
 {
     if (ch == SB_CH_UART_IRQ) {
-        sb_mmio_write32(&regs()->icr, PL011_INT_ERRORS);
-        if (sb_mmio_read32(&regs()->mis) & (PL011_INT_RX | PL011_INT_RT)) {
+        uint32_t causes = sb_uart_causes();
+        if (causes & SB_UART_RECEIVE) {
             receive();
         }
-        if (unmasked & PL011_INT_TX) {
-            sb_mmio_write32(&regs()->icr, PL011_INT_TX); /* before filling: the next edge counts again */
+        if (causes & SB_UART_TRANSMIT) {
             transmit();
         }
         microkit_deferred_irq_ack(ch);
     } else if (ch == SB_CH_UART_SUPERVISOR) {
-        if ((unmasked & PL011_INT_RX) == 0) {
+        if ((unmasked & SB_UART_RECEIVE) == 0) {
             receive();
         }
-        if ((unmasked & PL011_INT_TX) == 0) {
+        if ((unmasked & SB_UART_TRANSMIT) == 0) {
             transmit();
         }
     }
