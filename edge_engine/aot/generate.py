@@ -105,6 +105,7 @@ class _Plan:
         calls: dict[int, set[int]] = {}
         grows: set[int] = {function.index for function in module.functions if function.imported}
         indirect: set[int] = set()
+        tail_calls: dict[int, set[int]] = {}
         any_grow = False
         for function in module.functions:
             if function.imported:
@@ -120,10 +121,11 @@ class _Plan:
                     any_grow = True
                     grows.add(function.index)
                 elif name in TAIL_CALLS:
-                    self.refused[function.index] = f"it has a tail call ({instruction.row.text})"
+                    self._tail_call(function, instruction, tail_calls)
                     grows.add(function.index)
             if _slots(function.type.params + function.locals) > MOST_LOCALS:
                 self.refused[function.index] = "it has too many locals"
+        self._refuse_callers(tail_calls)
         if any_grow or module.imports_memory or module.exports_memory:
             grows |= indirect if any_grow or module.imports else set()
             changed = True
@@ -135,6 +137,26 @@ class _Plan:
         else:
             self.may_grow = frozenset()
         self.indirect_may_grow = bool(self.may_grow)
+
+    def _tail_call(self, function: Function, instruction: Instruction, tail_calls: dict[int, set[int]]) -> None:
+        """Note a tail call; the C compiler makes those to functions of the same type (``musttail``)."""
+        if instruction.row.name == "RETURN_CALL":
+            kind = self.module.functions[instruction.index].type
+            tail_calls.setdefault(function.index, set()).add(instruction.index)
+        else:
+            kind = self.module.types[instruction.index]
+        if kind != function.type:
+            self.refused[function.index] = f"it has a tail call ({instruction.row.text}) to a function of another type"
+
+    def _refuse_callers(self, tail_calls: dict[int, set[int]]) -> None:
+        """Interpret what tail-calls interpreted functions: native code would keep its frame."""
+        changed = True
+        while changed:  # at most once per function
+            changed = False
+            for caller, callees in tail_calls.items():
+                if caller not in self.refused and callees & self.refused.keys():
+                    self.refused[caller] = "it has a tail call (return_call) to a function that stays interpreted"
+                    changed = True
 
     def is_native(self, function: int) -> bool:
         return not self.module.functions[function].imported and function not in self.refused
@@ -370,6 +392,32 @@ class _Writer:
                 return False
         return True
 
+    def tail_call(self, instruction: Instruction) -> bool:
+        match instruction.row.name:
+            case "RETURN_CALL":
+                self.return_call(instruction.index)
+            case "RETURN_CALL_INDIRECT":
+                self.return_call_indirect(instruction)
+            case _:
+                return False
+        return True
+
+    def return_call(self, index: int) -> None:
+        kind = self.module.functions[index].type
+        if self.plan.is_native(index):
+            texts = "".join(f", {entry.text}" for entry in self.pop_many(len(kind.params)))
+            self.emit(f"__attribute__((musttail)) return {self.plan.prefix}f{index}(in{texts});")
+        else:  # an import, which comes back
+            self.call(index)
+            self.give_back(self.stack[-len(kind.results) :] if kind.results else [])
+        self.die()
+
+    def return_call_indirect(self, instruction: Instruction) -> None:
+        self.call_indirect(instruction, tail=True)
+        results = self.function.type.results
+        self.give_back(self.stack[-len(results) :] if results else [])
+        self.die()
+
     def branch_table(self, instruction: Instruction) -> None:
         at = self.pop()
         self.settle()
@@ -456,7 +504,7 @@ class _Writer:
             self.stack += [_Entry(name, letter) for name, letter in zip(names, kind.results, strict=True)]
         self.reload(index in self.plan.may_grow)
 
-    def call_indirect(self, instruction: Instruction) -> None:
+    def call_indirect(self, instruction: Instruction, *, tail: bool = False) -> None:
         self.calls = True
         number = self.plan.canonical[instruction.index]
         kind = self.module.types[number]
@@ -464,22 +512,24 @@ class _Writer:
         arguments = [self.named(entry) for entry in self.pop_many(len(kind.params))]
         slow = f"in->helpers->call_indirect(in, {at.text}, {number}, {instruction.index2}, s);"
         names = self.declare_results(kind.results)
-        if instruction.index2 == 0:
-            self.names += 1
-            target = f"c{self.names}"
-            self.emit(f"const void *{target} = wn_target(in, {at.text}, {number});")
-            self.emit(f"if (__builtin_expect({target} != NULL, 1)) {{")
-            self.blocks.append(_Block("IF", 0, FunctionType("", ""), 0))
-            texts = "".join(f", {entry.text}" for entry in arguments)
-            call = f"(({self.plan.pointer(kind)}){target})(in{texts})"
-            if len(names) > 1:
-                self.emit(f"const {self.plan.result_type(kind.results)} r = {call};")
-                for n, name in enumerate(names):
-                    self.emit(f"{name} = r.r{n};")
-            else:
-                self.emit(f"{names[0]} = {call};" if names else f"{call};")
-            self.blocks.pop()
-            self.emit("} else")
+        table = "in->table" if instruction.index2 == 0 else f"in->tables[{instruction.index2}]"
+        self.names += 1
+        target = f"c{self.names}"
+        self.emit(f"const void *{target} = wn_target(in, {table}, {at.text}, {number});")
+        self.emit(f"if (__builtin_expect({target} != NULL, 1)) {{")
+        self.blocks.append(_Block("IF", 0, FunctionType("", ""), 0))
+        texts = "".join(f", {entry.text}" for entry in arguments)
+        call = f"(({self.plan.pointer(kind)}){target})(in{texts})"
+        if tail:
+            self.emit(f"__attribute__((musttail)) return {call};")
+        elif len(names) > 1:
+            self.emit(f"const {self.plan.result_type(kind.results)} r = {call};")
+            for n, name in enumerate(names):
+                self.emit(f"{name} = r.r{n};")
+        else:
+            self.emit(f"{names[0]} = {call};" if names else f"{call};")
+        self.blocks.pop()
+        self.emit("} else")
         self.through_engine(slow, arguments, names, kind.results)
         self.stack += [_Entry(name, letter) for name, letter in zip(names, kind.results, strict=True)]
         self.reload(self.plan.indirect_may_grow)
@@ -659,7 +709,10 @@ class _Writer:
                 return
             if name != "END" and (name != "ELSE" or self.skipped):
                 return
-        parts = (self.control, self.variable, self.parametric, self.access, self.bulk, self.compute, self.vector)
+        parts = (
+            *(self.control, self.tail_call, self.variable, self.parametric),
+            *(self.access, self.bulk, self.compute, self.vector),
+        )
         if not any(part(instruction) for part in parts):
             raise RuntimeError(f"the native compiler does not know {instruction.row.text}")
 

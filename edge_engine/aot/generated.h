@@ -59,10 +59,10 @@ typedef ee_f64x2 ee_vecu __attribute__((aligned(1)));
             WN_TRAP(EE_TRAP_FUEL_EXHAUSTED); \
     } while (0)
 
-/* The native function of that type at a place of table 0, or NULL: call_indirect in the engine does it, or traps. */
-static inline const void *wn_target(const struct ee_instance *in, uint32_t at, uint32_t type)
+/* The native function of that type at a place of a table, or NULL: call_indirect in the engine does it, or traps. */
+static inline const void *wn_target(const struct ee_instance *in, const struct ee_table_cell *table, uint32_t at,
+                                    uint32_t type)
 {
-    const struct ee_table_cell *table = in->table;
     if (__builtin_expect(at < table->size, 1)) {
         const struct ee_func *f = (const struct ee_func *)(uintptr_t)table->elements[at];
         if (__builtin_expect(f != NULL && f->type == type && f->owner == in, 1))

@@ -35,7 +35,7 @@ struct entry {
     uint64_t address;
     uint64_t regs[8];
     uint64_t pc, frame;
-    bool is_native; /* the trap is recorded already */
+    struct ee_instance *entered;
 };
 
 static struct arena arenas[MAX_ARENAS];
@@ -107,6 +107,16 @@ static bool is_trap(const struct entry *entry)
     return in != NULL && ee_native_trap_at(in, (const void *)(uintptr_t)entry->pc) != EE_TRAP_NONE;
 }
 
+/*
+ * The instance whose code was running: calls may lead from one instance into others. Each instance is the first thing
+ * in its arena, and the second argument register of its code points to its call stack (src/interpret.h).
+ */
+static struct ee_instance *running(struct ee_instance *entered, const uint64_t regs[8])
+{
+    struct ee_instance *found = arena_owner(regs[1]);
+    return found != NULL ? found : entered;
+}
+
 static void on_fault(int signal_number, siginfo_t *info, void *context)
 {
     struct entry *entry = innermost;
@@ -123,11 +133,12 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
     struct ee_instance *in = native_owner(entry->pc);
     if (in == NULL && undefined)
         in = arena_owner(entry->regs[0]);
-    entry->is_native = in != NULL;
-    if (in != NULL) { /* while the stack that it ran on is as it was */
-        enum ee_trap trap = undefined ? ee_native_trap_at(in, (const void *)(uintptr_t)entry->pc) : EE_TRAP_NONE;
+    enum ee_trap trap = undefined ? ee_native_trap_at(in, (const void *)(uintptr_t)entry->pc) : EE_TRAP_NONE;
+    /* Recorded here, while the stack that it ran on is as it was. */
+    if (in != NULL)
         ee_native_fault(in, entry->pc, entry->frame, trap, entry->address);
-    }
+    else
+        ee_fault(running(entry->entered, entry->regs), entry->address, entry->regs);
     siglongjmp(entry->escape, 1);
 }
 
@@ -197,39 +208,20 @@ void ee_guard_unmap(void *arena, size_t size)
     }
 }
 
-/*
- * The instance whose code was running: calls may lead from one instance into others. Each instance is the first thing
- * in its arena, and the second argument register of its code points to its call stack (src/interpret.h).
- */
-static struct ee_instance *running(struct ee_instance *entered, const uint64_t regs[8])
-{
-    struct ee_instance *found = arena_owner(regs[1]);
-    return found != NULL ? found : entered;
-}
-
-/* What came out of a fault: the entry is no longer the innermost. */
-static enum ee_status leave(struct ee_instance *instance, struct entry *entry)
-{
-    innermost = entry->outer;
-    if (entry->is_native)
-        return EE_TRAPPED;
-    ee_fault(running(instance, entry->regs), entry->address, entry->regs);
-    return EE_TRAPPED;
-}
-
 enum ee_status ee_guard_start(struct ee_instance *instance, struct ee_error *error)
 {
     struct entry entry;
     prepare_thread();
     entry.outer = innermost;
+    entry.entered = instance;
     if (sigsetjmp(entry.escape, 0) != 0) {
-        enum ee_status status = leave(instance, &entry);
+        innermost = entry.outer;
         if (error != NULL) {
-            *error = (struct ee_error){.status = status, .offset = EE_NO_INDEX, .function = EE_NO_INDEX};
+            *error = (struct ee_error){.status = EE_TRAPPED, .offset = EE_NO_INDEX, .function = EE_NO_INDEX};
             const char *text = ee_trap_text(ee_instance_trap(instance));
             strncpy(error->text, text, sizeof error->text - 1);
         }
-        return status;
+        return EE_TRAPPED;
     }
     innermost = &entry;
     enum ee_status status = ee_start(instance, error);
@@ -243,8 +235,11 @@ enum ee_status ee_guard_call(struct ee_instance *instance, uint32_t index, const
     struct entry entry;
     prepare_thread();
     entry.outer = innermost;
-    if (sigsetjmp(entry.escape, 0) != 0)
-        return leave(instance, &entry);
+    entry.entered = instance;
+    if (sigsetjmp(entry.escape, 0) != 0) {
+        innermost = entry.outer;
+        return EE_TRAPPED;
+    }
     innermost = &entry;
     enum ee_status status = ee_call(instance, index, args, arg_slots, results, result_slots);
     innermost = entry.outer;

@@ -9,10 +9,11 @@
 #include "compact.h"
 #include "error.h"
 #include "interpret.h"
+#include "native.h"
 
 EE_COMPACT
 
-enum { MAX_FRAMES = 64 }; /* written; deeper ones are counted */
+enum { MAX_FRAMES = EE_TRACE_FRAMES }; /* written; deeper ones are counted */
 
 enum ee_trap ee_instance_trap(const struct ee_instance *in) { return in->trap; }
 
@@ -42,32 +43,133 @@ void ee_unwind(struct ee_instance *in, enum ee_trap trap)
 {
     in->trap = trap;
     in->trap_pc = NULL;
-    in->native_depth = 0;
+    in->trace_depth = 0;
     for (struct ee_instance *at = in; at != NULL && at->activation != NULL;) {
         const struct ee_activation *activation = at->activation;
         if (at != in) {
             at->trap_pc = NULL;
-            at->native_depth = 0;
+            at->trace_depth = 0;
         }
         at->trap = trap;
         at->top = activation->top;
         at->native_limit = activation->native_limit;
+        at->crossing = activation->crossing;
         at->activation = activation->previous;
         at->depth--;
         at = activation->caller;
     }
 }
 
+/* The frame of the call that returns to `back`, of an interpreted function; false: it was not called by one. */
+static bool caller_of(const struct ee_instance *in, const uint8_t *back, uint8_t **fp)
+{
+    if (function_at(in, back) == NULL)
+        return false;
+    uint32_t distance = *(const ee_u16u *)(back - 2);
+    if (distance > (size_t)(*fp - in->stack_base))
+        return false;
+    *fp -= distance;
+    return true;
+}
+
+/* Goes from an interpreted frame to the one that called it. */
+static bool step(const struct ee_instance *in, const struct ee_func *f, const uint8_t **code, uint8_t **fp)
+{
+    uint32_t slot = ee_function_type(in->module, ee_func_index(f))->param_slots;
+    const uint8_t *back = *(const uint8_t **)(void *)(*fp + (size_t)slot * 8);
+    *code = back - 1;
+    return caller_of(in, back, fp);
+}
+
+static void add(struct ee_instance *in, uint32_t function, const uint8_t *code)
+{
+    if (in->trace_depth < EE_TRACE_FRAMES)
+        in->trace[in->trace_depth] = (struct ee_frame){function, code == NULL ? 0 : (uint32_t)(code - (uint8_t *)in)};
+    in->trace_depth++;
+}
+
+static void add_interpreted(struct ee_instance *in, const uint8_t *code, uint8_t *fp)
+{
+    struct ee_func *f;
+    do {
+        f = function_at(in, code);
+        if (f == NULL)
+            return;
+        add(in, ee_func_index(f), code);
+    } while (step(in, f, &code, &fp));
+}
+
+/* Every native function keeps its frame pointer, and where it returns to above it: [frame] the caller's, [frame + 8]. */
+static bool up(const struct ee_instance *in, uint64_t *pc, uint64_t *frame)
+{
+    uint64_t top = (uint64_t)(uintptr_t)in->native_limit + in->native_stack;
+    uint64_t next[2];
+    if (*frame % 8 != 0 || *frame >= top || top - *frame > in->native_stack)
+        return false;
+    memcpy(next, (const void *)(uintptr_t)*frame, sizeof next);
+    if (next[0] <= *frame)
+        return false;
+    *frame = next[0];
+    *pc = next[1] - 1; /* inside of the call */
+    return true;
+}
+
+static void add_native(struct ee_instance *in, uint64_t pc, uint64_t frame)
+{
+    uint32_t function;
+    do {
+        function = ee_native_function(in, pc);
+        if (function == EE_NO_INDEX)
+            return; /* a trampoline */
+        add(in, function, NULL);
+    } while (up(in, &pc, &frame));
+}
+
+void ee_trace(struct ee_instance *in, const uint8_t *code, uint8_t *fp, uint64_t pc, uint64_t frame)
+{
+    const struct ee_activation *activation = in->activation;
+    const struct ee_crossing *crossing = in->crossing;
+    in->trace_depth = 0;
+    if (code != NULL)
+        add_interpreted(in, code, fp);
+    for (uint32_t i = 0; i <= EE_MAX_NESTING; i++) { /* each round leaves an activation behind */
+        if (pc != 0)
+            add_native(in, pc, frame);
+        if (pc != 0 && crossing != NULL && crossing->back != NULL) {
+            fp = crossing->fp;
+            if (caller_of(in, crossing->back, &fp))
+                add_interpreted(in, crossing->back - 1, fp);
+        }
+        if (activation == NULL || activation->native_frame == NULL || activation->caller != in)
+            return;
+        frame = (uint64_t)(uintptr_t)activation->native_frame;
+        crossing = activation->crossing;
+        activation = activation->previous;
+        if (!up(in, &pc, &frame))
+            return;
+    }
+}
+
+/* Whether native code led to where an instance is now. */
+static bool is_below_native(const struct ee_instance *in)
+{
+    return in->activation != NULL && in->activation->native_frame != NULL && in->activation->caller == in;
+}
+
 void ee_fault(struct ee_instance *in, uint64_t address, const uint64_t regs[8])
 {
+    const uint8_t *pc = regs != NULL ? (const uint8_t *)(uintptr_t)regs[0] : NULL;
+    uint8_t *fp = regs != NULL ? (uint8_t *)(uintptr_t)regs[1] : NULL;
+    bool known = function_at(in, pc) != NULL && fp >= in->stack_base && fp < in->stack_limit;
+    bool mixed = known && is_below_native(in);
+    if (mixed)
+        ee_trace(in, pc, fp, 0, 0);
+    uint32_t depth = mixed ? in->trace_depth : 0;
     ee_unwind(in, ee_fault_trap(in, address));
-    if (regs != NULL) {
-        const uint8_t *pc = (const uint8_t *)(uintptr_t)regs[0];
-        uint8_t *fp = (uint8_t *)(uintptr_t)regs[1];
-        if (function_at(in, pc) != NULL && fp >= in->stack_base && fp < in->stack_limit) {
-            in->trap_pc = pc;
-            in->trap_fp = fp;
-        }
+    in->trace_depth = depth;
+    if (known && !mixed) {
+        in->trap_pc = pc;
+        in->trap_fp = fp;
     }
 }
 
@@ -134,23 +236,21 @@ size_t ee_backtrace(const struct ee_instance *instance, char *out, size_t size)
     uint8_t *fp = in->trap_fp;
     uint32_t frames = 0;
     struct ee_func *f;
-    for (; frames < in->native_depth && frames < EE_NATIVE_FRAMES; frames++)
-        put_frame(&text, in, frames, in->native_frames[frames], EE_NO_INDEX);
-    frames = in->native_depth;
+    bool is_access = in->trap == EE_TRAP_OOB_MEMORY; /* the innermost frame names only its (super)instruction */
+    for (; frames < in->trace_depth && frames < EE_TRACE_FRAMES; frames++) {
+        const struct ee_frame *frame = &in->trace[frames];
+        f = &in->functions[frame->function];
+        uint32_t offset = frame->code == 0 ? EE_NO_INDEX
+                                           : ee_source_offset(in, f, ee_code(in, frame->code), frames == 0 && is_access);
+        put_frame(&text, in, frames, frame->function, offset);
+    }
+    frames = in->trace_depth;
     while (code != NULL && (f = function_at(in, code)) != NULL) {
-        bool is_access = frames == 0 && in->trap == EE_TRAP_OOB_MEMORY;
         if (frames < MAX_FRAMES)
-            put_frame(&text, in, frames, ee_func_index(f), ee_source_offset(in, f, code, is_access));
+            put_frame(&text, in, frames, ee_func_index(f), ee_source_offset(in, f, code, frames == 0 && is_access));
         frames++;
-        uint32_t slot = ee_function_type(in->module, ee_func_index(f))->param_slots;
-        const uint8_t *back = *(const uint8_t **)(void *)(fp + (size_t)slot * 8);
-        if (function_at(in, back) == NULL)
+        if (!step(in, f, &code, &fp))
             break;
-        uint32_t distance = *(const ee_u16u *)(back - 2);
-        if (distance > (size_t)(fp - in->stack_base))
-            break;
-        fp -= distance;
-        code = back - 1;
     }
     if (frames > MAX_FRAMES) {
         put_text(&text, "  ... ");

@@ -71,7 +71,7 @@ static enum ee_trap run(struct ee_instance *in, struct ee_func *function, const 
     if (function->native != NULL) {
         uint32_t most = type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
         in->top = frame + (size_t)most * 8;
-        ee_native_enter(in, function, (uint64_t *)(void *)frame);
+        ee_native_enter(in, function, (uint64_t *)(void *)frame, NULL, NULL);
         memmove(results, frame, (size_t)type->result_slots * 8);
         return EE_TRAP_NONE;
     }
@@ -106,10 +106,18 @@ enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint3
     uint8_t *frame = (uint8_t *)(activation + 1);
     in->trap = EE_TRAP_STACK_EXHAUSTED;
     in->trap_pc = NULL;
-    in->native_depth = 0;
+    in->trace_depth = 0;
     if (in->depth >= EE_MAX_NESTING || !fits(in, (uint8_t *)activation, sizeof *activation + slots * 8))
         return in->trap;
-    *activation = (struct ee_activation){in->activation, in->top, caller, in->native_limit};
+    *activation = (struct ee_activation){.previous = in->activation,
+                                         .top = in->top,
+                                         .caller = caller,
+                                         .native_limit = in->native_limit,
+                                         .crossing = in->crossing,
+                                         .native_frame = caller != NULL ? caller->native_call : NULL};
+    if (caller != NULL)
+        caller->native_call = NULL;
+    in->crossing = NULL;
     if (in->native_limit == NULL && caller != NULL)
         in->native_limit = caller->native_limit; /* they share the machine's stack */
     in->activation = activation;
@@ -120,6 +128,7 @@ enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint3
                                                   : run(in, function, type, frame, results);
     in->depth--;
     in->native_limit = activation->native_limit;
+    in->crossing = activation->crossing;
     in->activation = activation->previous;
     in->top = activation->top;
     in->trap = trap;

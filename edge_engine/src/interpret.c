@@ -176,7 +176,7 @@ enum ee_trap ee_native(EE_ARGS)
     if (end > in->stack_limit)
         EE_TRAP(STACK_EXHAUSTED, 0);
     in->top = end;
-    ee_native_enter(in, f, (uint64_t *)(void *)fp);
+    ee_native_enter(in, f, (uint64_t *)(void *)fp, back, fp);
     in->top = top;
     mem = in->memory->base;
     acc = type->result_slots != 0 ? *(const uint64_t *)(const void *)fp : 0;

@@ -52,6 +52,7 @@ enum ee_trap ee_native_trap_at(const struct ee_instance *in, const void *pc)
 
 static void call(struct ee_instance *in, uint32_t function, uint64_t *slots)
 {
+    in->native_call = __builtin_frame_address(0);
     check(in, ee_invoke(in, in, function, slots, slots));
 }
 
@@ -68,6 +69,7 @@ static void call_indirect(struct ee_instance *in, uint32_t at, uint32_t type, ui
                     : !ee_functype_equal(in->module, &in->module->types[type], owner->module,
                                          ee_function_type(owner->module, ee_func_index(f))))
         raise(in, EE_TRAP_INDIRECT_TYPE);
+    in->native_call = __builtin_frame_address(0);
     check(in, ee_invoke(owner, in, ee_func_index(f), slots, slots));
 }
 
@@ -138,15 +140,19 @@ static struct ee_native_entry entry_at(const struct ee_instance *in, uint32_t fu
     return entry;
 }
 
-void ee_native_enter(struct ee_instance *in, const struct ee_func *function, uint64_t *slots)
+void ee_native_enter(struct ee_instance *in, const struct ee_func *function, uint64_t *slots, const uint8_t *back,
+                     uint8_t *fp)
 {
     typedef void (*trampoline)(struct ee_instance *, const void *, uint64_t *);
     const uint8_t *limit = in->native_limit;
+    struct ee_crossing crossing = {in->crossing, back, fp};
+    in->crossing = &crossing;
     if (limit == NULL)
         in->native_limit = (const uint8_t *)__builtin_frame_address(0) - in->native_stack;
     int32_t at = entry_at(in, ee_func_index(function)).trampoline;
     ((trampoline)(uintptr_t)(in->native_code + at))(in, function->native, slots);
     in->native_limit = limit;
+    in->crossing = crossing.outer;
 }
 
 #if defined(__x86_64__)
@@ -239,8 +245,8 @@ enum ee_status ee_native_attach(struct ee_instance *in, const void *code, size_t
     return EE_OK;
 }
 
-/* The function that contains the address: the last that begins before it. */
-static uint32_t function_at(const struct ee_instance *in, uint64_t pc)
+/* The last that begins before the address. */
+uint32_t ee_native_function(const struct ee_instance *in, uint64_t pc)
 {
     uint64_t offset = pc - (uint64_t)(uintptr_t)in->native_code;
     uint32_t best = EE_NO_INDEX;
@@ -257,48 +263,24 @@ static uint32_t function_at(const struct ee_instance *in, uint64_t pc)
     return best;
 }
 
-/* Every function keeps its frame pointer, and where it returns to above it: [frame] the caller's, [frame + 8] pc. */
-static void record_frames(struct ee_instance *in, uint64_t pc, uint64_t frame)
-{
-    uint64_t top = (uint64_t)(uintptr_t)in->native_limit + in->native_stack;
-    uint64_t code = (uint64_t)(uintptr_t)in->native_code;
-    in->native_depth = 0;
-    if (in->native_limit == NULL)
-        return;
-    if (pc - code >= in->native_size) { /* raised by the engine for native code: in the frame of a helper */
-        uint64_t next[2];
-        frame = in->native_frame;
-        in->native_frame = 0; /* of this trap only */
-        if (frame % 8 != 0 || frame >= top || top - frame > in->native_stack)
-            return;
-        memcpy(next, (const void *)(uintptr_t)frame, sizeof next);
-        frame = next[0];
-        pc = next[1] - 1;
-    }
-    while (pc - code < in->native_size) {
-        uint32_t function = function_at(in, pc);
-        if (function == EE_NO_INDEX)
-            return; /* a trampoline */
-        if (in->native_depth < EE_NATIVE_FRAMES)
-            in->native_frames[in->native_depth] = function;
-        in->native_depth++;
-        uint64_t next[2];
-        if (frame % 8 != 0 || frame >= top || top - frame > in->native_stack)
-            return;
-        memcpy(next, (const void *)(uintptr_t)frame, sizeof next);
-        if (next[0] <= frame)
-            return;
-        frame = next[0];
-        pc = next[1] - 1; /* inside of the call */
-    }
-}
-
 void ee_native_fault(struct ee_instance *in, uint64_t pc, uint64_t frame, enum ee_trap trap, uint64_t address)
 {
-    record_frames(in, pc, frame);
-    uint32_t depth = in->native_depth;
+    in->trace_depth = 0;
+    if (in->native_limit != NULL && pc - (uint64_t)(uintptr_t)in->native_code < in->native_size) {
+        ee_trace(in, NULL, NULL, pc, frame);
+    } else if (in->native_limit != NULL && in->native_frame != 0) { /* raised by the engine, in a helper's frame */
+        uint64_t next[2];
+        uint64_t top = (uint64_t)(uintptr_t)in->native_limit + in->native_stack;
+        frame = in->native_frame;
+        if (frame % 8 == 0 && frame < top && top - frame <= in->native_stack) {
+            memcpy(next, (const void *)(uintptr_t)frame, sizeof next);
+            ee_trace(in, in->trap_pc, in->trap_fp, next[1] - 1, next[0]);
+        }
+    }
+    in->native_frame = 0; /* of this trap only */
+    uint32_t depth = in->trace_depth;
     ee_unwind(in, trap != EE_TRAP_NONE ? trap : ee_fault_trap(in, address));
-    in->native_depth = depth;
+    in->trace_depth = depth;
 }
 
 EE_COMPACT_END

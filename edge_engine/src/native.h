@@ -48,8 +48,12 @@ struct ee_native_helpers {
 #define EE_NATIVE_TARGET EE_NATIVE_AARCH64
 #endif
 
-/* Finds this machine's section in the module; false if there is none. header->code_offset etc. are not checked yet. */
-bool ee_native_find(const struct ee_instance *in, const uint8_t **contents, uint32_t *size);
+/*
+ * Calls a function that has native code: arguments at slots, then the results.
+ * `back` and `fp`: as in struct ee_crossing.
+ */
+void ee_native_enter(struct ee_instance *in, const struct ee_func *function, uint64_t *slots, const uint8_t *back,
+                     uint8_t *fp);
 
-/* Calls a function that has native code: arguments at slots, then the results. */
-void ee_native_enter(struct ee_instance *in, const struct ee_func *function, uint64_t *slots);
+/* Whose native code contains pc; EE_NO_INDEX: nobody's, or a trampoline's. */
+uint32_t ee_native_function(const struct ee_instance *in, uint64_t pc);

@@ -17,7 +17,7 @@
 
 #define EE_MAX_FRAME_SLOTS 8000u /* slots of 8 bytes: a slot operand is a 16-bit byte offset */
 #define EE_MAX_NESTING 24u       /* ee_call inside host functions inside ee_call, per instance */
-#define EE_NATIVE_FRAMES 64u     /* of a backtrace */
+#define EE_TRACE_FRAMES 64u      /* of a backtrace */
 #define EE_STACK_RED_ZONE 64u    /* bytes behind stack_limit that a frame's header may still reach */
 
 struct ee_func {
@@ -61,6 +61,21 @@ struct ee_activation {
     uint8_t *top;
     struct ee_instance *caller; /* whose code made this call; NULL: the host */
     const uint8_t *native_limit; /* of the instance before this call */
+    struct ee_crossing *crossing; /* likewise */
+    const void *native_frame;    /* of the engine's function that native code called for this, or NULL */
+};
+
+/* A way into native code, on the machine's stack: what a backtrace goes on with behind it. */
+struct ee_crossing {
+    struct ee_crossing *outer; /* of whatever called */
+    const uint8_t *back;       /* in translated code, where the interpreter goes on; NULL: it was ee_call itself */
+    uint8_t *fp;               /* the interpreter's frame of the call */
+};
+
+/* One line of a backtrace. */
+struct ee_frame {
+    uint32_t function;
+    uint32_t code; /* offset of translated code from the instance, 0: native */
 };
 
 struct ee_instance {
@@ -87,8 +102,10 @@ struct ee_instance {
     const uint8_t *native_entries; /* struct ee_native_entry, unaligned */
     size_t native_size;          /* bytes of code */
     uint64_t native_frame;       /* of the engine's function that raised a trap for native code */
-    uint32_t native_depth;       /* native calls open at the trap; 0: it was not in native code */
-    uint32_t native_frames[EE_NATIVE_FRAMES]; /* their functions, innermost first */
+    struct ee_crossing *crossing; /* the innermost, of the innermost ee_call */
+    const void *native_call;     /* of the engine's function that native code called and that calls ee_invoke now */
+    uint32_t trace_depth;        /* calls open at the trap, if native code had a part in it; 0: trap_pc says all */
+    struct ee_frame trace[EE_TRACE_FRAMES]; /* innermost first */
 
     uint64_t result_int;
     uint64_t result_float[2];
@@ -176,6 +193,11 @@ enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint3
 /* backtrace.c */
 /* What a fault at this address means: OOB_MEMORY in the guard, else HOST. */
 enum ee_trap ee_fault_trap(const struct ee_instance *in, uint64_t address);
+/*
+ * Records the calls that are open before they end, innermost first: interpreted ones from code and fp (NULL: none),
+ * native ones from pc (0: none) and frame, then those that led to them, up to the host's call.
+ */
+void ee_trace(struct ee_instance *in, const uint8_t *code, uint8_t *fp, uint64_t pc, uint64_t frame);
 /* Ends all calls of this instance, and those that led to it, with a trap; the stack they ran on has been left. */
 void ee_unwind(struct ee_instance *in, enum ee_trap trap);
 

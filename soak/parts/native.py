@@ -10,6 +10,7 @@ from soak.kernels import kernels
 from soak.native_rounds import ContainmentError, run_rounds
 
 ROUNDS = 1000
+ANSWER_TIMEOUT_S = 20.0  # a busy machine is no violation
 
 
 async def _run(soak: Soak) -> None:
@@ -20,7 +21,10 @@ async def _run(soak: Soak) -> None:
 async def _attack(soak: Soak, kernel: str) -> None:
     count = soak.times(ROUNDS)
     root = soak.folder / kernel
-    async with running_device("native", kernel=kernel, root=root) as device, Link(device.record.port) as link:
+    async with (
+        running_device("native", kernel=kernel, root=root) as device,
+        Link(device.record.port, timeout_s=ANSWER_TIMEOUT_S) as link,
+    ):
         try:
             rounds = await run_rounds(link, count, soak.random, lambda text: soak.progress(f"{kernel}: {text}"))
         except ContainmentError as error:

@@ -56,8 +56,8 @@ MIXED = """(module
   (import "host" "back" (func $back (param i32) (result i32)))
   (memory (export "memory") 1)
   (global $g (mut i32) (i32.const 5))
-  (func $tail (param i32) (result i32) (return_call $add (local.get 0)))
-  (func $add (param i32) (result i32) (i32.add (local.get 0) (global.get $g)))
+  (func $tail (param i32) (result i32) (return_call $add (local.get 0) (i32.const 0)))
+  (func $add (param i32 i32) (result i32) (i32.add (local.get 0) (i32.add (local.get 1) (global.get $g))))
   (func $count (export "count") (param i32 i32) (result i32)
     (if (i32.eqz (local.get 0)) (then (return (local.get 1))))
     (return_call $count (i32.sub (local.get 0) (i32.const 1)) (i32.add (local.get 1) (i32.const 1))))
@@ -67,6 +67,40 @@ MIXED = """(module
   (func (export "grow") (result i32)
     (i32.store (i32.const 8) (i32.const 77)) (drop (memory.grow (i32.const 2)))
     (i32.store (i32.const 190000) (i32.const 1)) (i32.add (i32.load (i32.const 8)) (i32.load (i32.const 190000)))))"""
+# Calls from one tier into the other, four deep, to a trap in either: functions with "other" stay interpreted.
+NESTED = """(module
+  (import "host" "stop" (func $stop))
+  (memory 1) (table 2 funcref) (elem (i32.const 0) $native $other)
+  (type $t (func (param i32) (result i32))) (type $none (func))
+  (func $leaf (param i32 i32) (result i32) (i32.div_u (local.get 0) (i32.const 0)))
+  (func $native (param i32) (result i32)
+    (if (i32.eq (local.get 0) (i32.const 0)) (then (unreachable)))
+    (if (i32.eq (local.get 0) (i32.const 10)) (then (drop (i32.load (i32.const 70000)))))
+    (if (i32.eq (local.get 0) (i32.const 20)) (then (call $stop)))
+    (i32.add (i32.const 1) (call $other (i32.sub (local.get 0) (i32.const 1)))))
+  (func $other (param i32) (result i32)
+    (if (i32.eq (local.get 0) (i32.const 30)) (then (drop (i32.load (i32.const 70000)))))
+    (if (i32.eq (local.get 0) (i32.const 40)) (then (call_indirect (type $none) (i32.const 0))))
+    (if (i32.eq (local.get 0) (i32.const 50)) (then (call $stop)))
+    (if (i32.eq (local.get 0) (i32.const 60)) (then (return_call $leaf (i32.const 1) (i32.const 2))))
+    (i32.add (i32.const 1)
+      (call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0))))
+  (func (export "run") (param i32) (result i32) (call $native (local.get 0))))"""
+DEPTHS = {0: 1, 4: 5, 10: 1, 14: 5, 24: 5, 31: 2, 35: 6, 41: 2, 51: 2, 61: 2, 63: 4}  # argument -> frames without run's
+TAILS = """(module (table $a 2 funcref) (table $b 2 funcref)
+  (elem (table $a) (i32.const 0) func $indirect) (elem (table $b) (i32.const 1) func $second)
+  (type $t (func (param i32 i64) (result i64)))
+  (func $direct (export "direct") (param i32 i64) (result i64)
+    (if (i32.eqz (local.get 0)) (then (return (local.get 1))))
+    (return_call $direct (i32.sub (local.get 0) (i32.const 1)) (i64.add (local.get 1) (i64.const 3))))
+  (func $indirect (export "indirect") (param i32 i64) (result i64)
+    (if (i32.eqz (local.get 0)) (then (return (local.get 1))))
+    (return_call_indirect $a (type $t) (i32.sub (local.get 0) (i32.const 1)) (i64.add (local.get 1) (i64.const 5))
+      (i32.const 0)))
+  (func $second (export "second") (param i32 i64) (result i64)
+    (if (i32.eqz (local.get 0)) (then (return (local.get 1))))
+    (return_call_indirect $b (type $t) (i32.sub (local.get 0) (i32.const 1)) (i64.add (local.get 1) (i64.const 7))
+      (i32.const 1))))"""
 LOOP = """(module (func (export "spin") (loop (br 0))) (func (export "few") (param i32) (result i32)
   (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (local.get 0)))"""
 
@@ -122,10 +156,7 @@ def test_an_instance_goes_on_after_a_trap() -> None:
 def test_native_and_interpreted_functions_call_each_other() -> None:
     data = assemble(MIXED)
     compiled = compile_module(data, MACHINE)
-    assert compiled.refused == {
-        1: "it has a tail call (return_call)",
-        3: "it has a tail call (return_call)",
-    }
+    assert compiled.refused == {1: "it has a tail call (return_call) to a function of another type"}
     instance: Instance
     imports = {("host", "back"): HostFunction(lambda value: instance.call("count", value, 100))}
     instance = _instance(add_section(data, compiled.code), imports)
@@ -135,6 +166,36 @@ def test_native_and_interpreted_functions_call_each_other() -> None:
     assert instance.call("values", -2, 0.5) == (0.5, -2, 3)
     assert instance.call("grow") == 78
     assert instance.memory.size == 3 << 16
+
+
+def test_backtraces_lead_through_both_tiers() -> None:
+    data = assemble(NESTED)
+    compiled = compile_module(data, MACHINE)
+    assert list(compiled.refused) == [3]
+    native = add_section(data, compiled.code)
+    for argument, depth in DEPTHS.items():
+        found = []
+        for module in (data, native):
+            instance = _instance(module, {("host", "stop"): HostFunction(_stop)})
+            with pytest.raises(Trap) as caught:
+                instance.call("run", argument)
+            found.append((caught.value.kind, _functions(caught.value)))
+            again = instance.call  # the instance is as good as new
+            with pytest.raises(Trap):
+                again("run", argument)
+            instance.close()
+        assert found[0] == found[1], argument
+        assert len(found[0][1]) == depth + 1, argument
+
+
+def test_tail_calls_take_no_stack() -> None:
+    data = assemble(TAILS)
+    compiled = compile_module(data, MACHINE)
+    assert compiled.refused == {}
+    instance = _instance(add_section(data, compiled.code))
+    assert instance.call("direct", 3_000_000, 1) == 9_000_001
+    assert instance.call("indirect", 3_000_000, 1) == 15_000_001
+    assert instance.call("second", 3_000_000, 1) == 21_000_001
 
 
 def test_fuel_ends_a_loop_and_is_asked_for_when_compiling() -> None:
@@ -212,7 +273,7 @@ def test_compile_command(tmp_path) -> None:
     source.write_bytes(assemble(MIXED))
     done = CliRunner().invoke(app, [str(source), "-o", str(output), "--target", MACHINE])
     assert done.exit_code == 0, done.output
-    assert "function 1 stays interpreted: it has a tail call (return_call)" in done.output
+    assert "function 1 stays interpreted: it has a tail call (return_call) to a function of another type" in done.output
     assert b"WNAT" in output.read_bytes()
     refused = CliRunner().invoke(app, [str(source), "-o", str(output), "--target", "vax"])
     assert refused.exit_code != 0

@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import math
+import re
 import struct
 import subprocess
 import sys
@@ -48,6 +49,7 @@ class Outcome:
 
     steps: list[Any] = field(default_factory=list)
     calls: list[Any] = field(default_factory=list)  # that reached the host
+    backtraces: list[list[int]] = field(default_factory=list)  # functions of each trap, innermost first; ours alone
 
 
 def plain(kind: Type, value: Any) -> Any:
@@ -75,22 +77,30 @@ def host_answer(outcome: Outcome, number: int, values: tuple[Any, ...]) -> Any:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
+def _functions(trap: Trap) -> list[int]:
+    return [int(number) for number in re.findall(r"\(function (\d+)", trap.backtrace)]
+
+
 def arguments(kinds: list[Type], turn: int) -> list[Any]:
     return [ARGUMENTS[kind][(turn * 5 + n) % 6] for n, kind in enumerate(kinds)]
 
 
-def run_ours(data: bytes, *, metered: bool = False, limits: dict[str, Any] | None = None) -> Outcome:
-    """Run a module in this engine."""
+def run_ours(
+    data: bytes, *, metered: bool = False, limits: dict[str, Any] | None = None, is_native: bool = False
+) -> Outcome:
+    """Run a module in this engine; AssertionError if it is native and its native code is refused."""
     outcome = Outcome()
     imports = {
         ("h", str(n)): HostFunction(lambda *values, n=n: host_answer(outcome, n, values)) for n in range(len(HOSTS))
     }
     chosen = Limits(**{**LIMITS, "fuel": FUEL if metered else None, **(limits or {})})
     with Instance(Module(data), imports, limits=chosen) as instance:
+        assert not is_native or instance.native_refusal is None, instance.native_refusal
         try:
             instance.start()
             outcome.steps.append("started")
         except Trap as trap:
+            outcome.backtraces.append(_functions(trap))
             outcome.steps.append(ALIASES.get(trap.kind.name, trap.kind.name))
             return outcome
         functions = [name for name in instance.exports if name[0] == "f"]
@@ -103,6 +113,7 @@ def run_ours(data: bytes, *, metered: bool = False, limits: dict[str, Any] | Non
                     values = () if not results else (value,) if len(results) == 1 else value
                     step: Any = [plain(kind, item) for kind, item in zip(results, values, strict=True)]
                 except Trap as trap:
+                    outcome.backtraces.append(_functions(trap))
                     step = ALIASES.get(trap.kind.name, trap.kind.name)
                 outcome.steps.append((name, step))
             for name, item in instance.exports.items():

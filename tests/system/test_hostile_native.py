@@ -21,7 +21,10 @@ ROUNDS = 2 * len(ATTACKS)  # every other one is hand-made
 
 
 async def test_each_is_contained_in_its_slot(kernel: str, tmp_path: Path) -> None:
-    async with running_device("hostile", kernel=kernel, root=tmp_path) as device, Link(device.record.port) as link:
+    async with (
+        running_device("hostile", kernel=kernel, root=tmp_path) as device,
+        Link(device.record.port, timeout_s=20) as link,
+    ):
         rounds = await run_rounds(link, ROUNDS, random.Random(1))
     assert set(rounds.kinds) == {*ATTACKS, *KINDS} - {"hand-made"}
     assert sum(rounds.ends.values()) == ROUNDS

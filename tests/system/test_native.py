@@ -73,7 +73,10 @@ MIXED = """(module
   (type $two (func (param i32 i32) (result i32)))
   (table funcref (elem $sum $tail))
   (func $sum (param i32 i32) (result i32) (i32.add (local.get 0) (i32.add (local.get 1) (global.get $g))))
-  (func $tail (param i32 i32) (result i32) (return_call $sum (local.get 1) (local.get 0)))
+  (func $one (param i32) (result i32) (local.get 0))
+  (func $tail (param i32 i32) (result i32)
+    (if (i32.eqz (local.get 0)) (then (return_call $one (i32.const 3))))
+    (return_call $sum (local.get 1) (local.get 0)))
   (func $count (param i32 i32) (result i32)
     (if (i32.eqz (local.get 0)) (then (return (local.get 1))))
     (return_call $count (i32.sub (local.get 0) (i32.const 1)) (i32.add (local.get 1) (i32.const 1))))
@@ -117,6 +120,7 @@ async def test_traps_and_backtraces_are_the_interpreters(link: Link) -> None:
 async def test_native_and_interpreted_functions_call_each_other(link: Link) -> None:
     data = assemble(MIXED)
     compiled = compile_module(data, TARGET)
+    assert list(compiled.refused.values()) == ["it has a tail call (return_call) to a function of another type"]
     ended = await run_module(link, 0, add_section(data, compiled.code))
     assert (ended.status.state, ended.status.exit, ended.status.tier) == ("exited", 78 + 8 + 10, "native")
 
