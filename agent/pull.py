@@ -63,6 +63,11 @@ class Puller:
         self._deadline_s = now_s + self._timeout_s
         return get
 
+    @property
+    def deadline_s(self) -> float:
+        """When `want` has something to ask if nothing comes before."""
+        return self._deadline_s
+
     def wait_s(self, now_s: float) -> float:
         """Give the time until `want` should be asked again if nothing comes."""
         return max(0.0, self._deadline_s - now_s)

@@ -55,9 +55,9 @@ class BrokerSettings:
     """Connections at once."""
     max_packet_bytes: int = 512 * 1024
     """Of one MQTT packet, both ways; larger ones end the connection."""
-    max_inflight: int = 64
+    max_inflight: int = 1000
     """QoS 1 messages under way to one client."""
-    max_queued: int = 50_000
+    max_queued: int = 100_000
     """Messages waiting for one client; what comes on top is dropped. All devices reporting at once have to fit."""
     max_queued_bytes: int = 64 << 20
     """The same in bytes."""

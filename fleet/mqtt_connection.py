@@ -46,6 +46,7 @@ __all__ = ["MqttConnection", "Refuse"]
 OPEN_TIMEOUT_S = 60.0
 """Generous: ten thousand connect at once."""
 MAX_WAITING = 1024
+END, LOST = -1, -2
 
 
 class Refuse(Exception):  # noqa: N818 - not an error: an order to the connection
@@ -68,6 +69,7 @@ class MqttConnection(asyncio.Protocol):
         "_on_lost",
         "_on_publish",
         "_opened",
+        "_subscribing",
         "_timer",
         "_transport",
         "_waiting",
@@ -87,7 +89,9 @@ class MqttConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[ConnAck] = self._loop.create_future()
         self._acks: dict[int, Callable[[int], None]] = {}
-        """By packet identifier: told each reason code; a subscription's then -1."""
+        """By packet identifier: told the reason code of the acknowledgement."""
+        self._subscribing: dict[int, Callable[[int], None]] = {}
+        """By packet identifier: told each reason code, then END; LOST if there is no answer."""
         self._flying = 0
         self._limit = 1
         self._next_id = 0
@@ -206,16 +210,16 @@ class MqttConnection(asyncio.Protocol):
         reasons = bytearray()
 
         def done(code: int) -> None:
-            if code == -1:
-                if not future.done():
-                    future.set_result(0)
-            else:
+            if code >= 0:
                 reasons.append(code)
+            elif not future.done():
+                future.set_result(code)
 
-        self._acks[packet_id] = done
+        self._subscribing[packet_id] = done
         self._write(encode(packet_id))
         try:
-            await asyncio.wait_for(future, timeout_s)
+            if await asyncio.wait_for(future, timeout_s) == LOST:
+                raise BrokerError("the connection was lost before the broker answered a subscription")
         except TimeoutError:
             raise BrokerError(f"the broker does not answer a subscription within {timeout_s:g} s") from None
         return bytes(reasons)
@@ -244,7 +248,7 @@ class MqttConnection(asyncio.Protocol):
     def _packet_id(self) -> int:
         while True:
             self._next_id = self._next_id % 65535 + 1
-            if self._next_id not in self._acks:
+            if self._next_id not in self._acks and self._next_id not in self._subscribing:
                 return self._next_id
 
     def _send(self, topic: bytes, body: bytes, retain: bool, acked: Callable[[int], None] | None) -> None:
@@ -278,11 +282,11 @@ class MqttConnection(asyncio.Protocol):
             entry(packet.reason)
 
     def _subscribed(self, packet: SubAck) -> None:
-        entry = self._acks.pop(packet.packet_id, None)
+        entry = self._subscribing.pop(packet.packet_id, None)
         if entry is not None:
             for reason in packet.reasons:
                 entry(reason)
-            entry(-1)
+            entry(END)
 
     def _tick(self) -> None:
         """Keep the connection alive (3.1.2.10)."""
@@ -306,6 +310,9 @@ class MqttConnection(asyncio.Protocol):
             tell(reason)
 
     def _end(self) -> None:
+        waiting, self._subscribing = self._subscribing, {}
+        for entry in waiting.values():
+            entry(LOST)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -64,14 +64,14 @@ class Site:
         return ssl.create_default_context(cafile=str(self.broker.ca))
 
     @asynccontextmanager
-    async def client(self, user, password=None, *, tls=True, subscribe=(), **options):
+    async def client(self, user, password=None, *, tls=True, subscribe=(), on_publish=None, **options):
         if password is None:
             password = self.broker.logins.get(user) or self.secrets[user].password
         client = Client()
         connect = Connect(options.pop("client_id", ""), user, password, **options)
         port = self.broker.port if tls else self.broker.server_port
         client.mqtt = await MqttConnection.open(
-            "127.0.0.1", port, connect, client.publish, client.hung_up, tls=self.tls() if tls else None
+            "127.0.0.1", port, connect, on_publish or client.publish, client.hung_up, tls=self.tls() if tls else None
         )
         try:
             if subscribe:
