@@ -19,6 +19,8 @@ from fleet.pages import errors
 from fleet.pages.actions import ROUTERS
 from fleet.pages.site import STATIC, Site
 from fleet.pages.views import PAGES
+from fleet.pages.views.rollout import rollout_map
+from fleet.pages.views.states import map_of_states
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,6 +36,8 @@ def install(app: FastAPI, fleet: Fleet) -> None:
     app.state.site = site
     for page in PAGES:
         site.add(app, page)
+    site.add_json(app, "/map", map_of_states)
+    site.add_json(app, "/rollouts/{number}/map", rollout_map)
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     static = Mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -11,9 +11,10 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fastapi import Depends, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fleet.access import Role, needs
@@ -84,31 +85,45 @@ class Site:
         """Add the two routes of a page."""
 
         def html(request: Request) -> HTMLResponse:
-            data = self._build(request, page)
-            live = page.live.format_map(request.path_params)
+            data = self._build(request, page.build)
+            live = page.live.format_map({name: quote(value, safe="") for name, value in request.path_params.items()})
             return self.render(request, page.template, data, live=live)
 
-        def json(request: Request) -> JSONResponse:
-            return JSONResponse(self._build(request, page))
-
-        name = page.build.__name__
         allowed = [Depends(needs(page.role))]
+        name = page.build.__name__
         app.add_api_route(page.path, html, methods=["GET"], dependencies=allowed, include_in_schema=False, name=name)
+        self.add_json(app, page.path if page.path != "/" else "/fleet", page.build, page.role)
+
+    def add_json(
+        self, app: FastAPI, path: str, build: Callable[[Session, Ask], dict[str, Any]], role: Role = Role.VIEWER
+    ) -> None:
+        """Add a route that gives data as JSON, with a mark by which a browser asks whether it changed."""
+
+        def json(request: Request) -> Response:
+            answer = JSONResponse(self._build(request, build))
+            mark = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+            headers = {"etag": mark, "cache-control": "private, no-cache"}
+            if request.headers.get("if-none-match") == mark:
+                return Response(status_code=304, headers=headers)
+            answer.headers.update(headers)
+            return answer
+
         app.add_api_route(
-            VIEWS + (page.path if page.path != "/" else "/fleet"),
+            VIEWS + path,
             json,
             methods=["GET"],
-            dependencies=allowed,
+            dependencies=[Depends(needs(role))],
+            response_class=JSONResponse,
             tags=["views"],
-            name=f"{name}_json",
-            summary=(page.build.__doc__ or name).partition("\n")[0],
-            operation_id=f"view_{name}",
+            name=f"{build.__name__}_json",
+            summary=(build.__doc__ or path).partition("\n")[0],
+            operation_id=f"view_{build.__name__}",
         )
 
-    def _build(self, request: Request, page: Page) -> dict[str, Any]:
+    def _build(self, request: Request, build: Callable[[Session, Ask], dict[str, Any]]) -> dict[str, Any]:
         ask = Ask(self.fleet, request.state.principal, request.path_params, request.query_params)
         with self.fleet.database.read() as db:
-            return page.build(db, ask)
+            return build(db, ask)
 
     def render(
         self, request: Request, template: str, data: dict[str, Any], *, live: str = "", status: int = 200

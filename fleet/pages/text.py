@@ -96,6 +96,9 @@ _KINDS = {
     "idle": "",
     "offline": "off",
     "waiting": "warn",
+    "good": "ok",
+    "failing": "bad",
+    "unreachable": "warn",
     # slots
     "running": "ok",
     "exited": "",
@@ -139,6 +142,11 @@ def kind(state: str) -> str:
     return _KINDS.get(state, "")
 
 
+def phase(name: str) -> str:
+    """A rollout's phase in words."""
+    return name.replace("_", " ")
+
+
 FILTERS: dict[str, Any] = {
     "ago": ago,
     "clock": clock,
@@ -149,5 +157,6 @@ FILTERS: dict[str, Any] = {
     "short": short,
     "percent": percent,
     "kind": kind,
+    "phase": phase,
 }
 GLOBALS: dict[str, Any] = {"share": share, "now_ms": now_ms}

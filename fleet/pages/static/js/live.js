@@ -105,7 +105,7 @@ export function startLive() {
   const topics = (document.body.dataset.live ?? "").split(" ").filter(Boolean);
   const sign = document.querySelector(".live");
   if (!topics.length || !sign) return;
-  const query = new URLSearchParams(topics.map((topic) => ["topic", topic]));
+  const query = new URLSearchParams(topics.map((topic) => ["topic", decodeURIComponent(topic)]));
   const source = new EventSource(`/api/v1/stream?${query}`);
   const show = (state, text) => {
     sign.dataset.state = state;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The map of states: a cell a device. The cells come from the page's JSON (names, and a letter a device for its state);
-// one element takes the focus and arrow keys move in it. Messages of kind "device" recolour single cells.
+// The map of states: a cell a device. The cells come from JSON (names, a letter a device for its state, and what the
+// letters mean); one element takes the focus and arrow keys move in it. It is loaded again with the page's parts.
 import { onRefresh } from "./live.js";
 
-const CLASSES = { o: "ok", b: "busy", f: "failed", i: "idle", x: "offline", w: "waiting" };
-const WORDS = { o: "up to date", b: "updating", f: "failed", i: "idle", x: "offline", w: "waiting" };
-const SIZES = [[150, "l"], [600, "m"], [2500, "s"], [Infinity, "xs"]];
+const CLASSES = { g: "ok", u: "busy", f: "failed", n: "waiting", o: "offline", p: "waiting", e: "waiting", r: "idle" };
+const SIZES = [[320, "l"], [1000, "m"], [3200, "s"], [Infinity, "xs"]];
 
 export function startMap() {
   const map = document.querySelector("#map");
@@ -14,6 +13,7 @@ export function startMap() {
   const said = document.querySelector("#map-said");
   let names = [];
   let states = "";
+  let words = {};
   let tag = "";
   let at = -1;
 
@@ -23,9 +23,10 @@ export function startMap() {
     const headers = { accept: "application/json" };
     if (tag) headers["if-none-match"] = tag;
     const answer = await fetch(map.dataset.source, { headers });
-    if (!answer.ok) return;
+    if (answer.status !== 200) return; // 304: as it was
     tag = answer.headers.get("etag") ?? "";
     const fresh = await answer.json();
+    words = fresh.words;
     paint(fresh.names, fresh.states);
   }
 
@@ -73,7 +74,7 @@ export function startMap() {
     mark(index);
     const box = cellOf(index).getBoundingClientRect();
     const state = document.createElement("small");
-    state.textContent = WORDS[states[index]] ?? "";
+    state.textContent = words[states[index]] ?? "";
     tip.replaceChildren(names[index], state);
     tip.hidden = false;
     const left = Math.min(window.innerWidth - tip.offsetWidth - 8, Math.max(8, box.left + box.width / 2 - tip.offsetWidth / 2));
@@ -108,7 +109,7 @@ export function startMap() {
     event.preventDefault();
     cellOf(next).scrollIntoView({ block: "nearest" });
     show(next);
-    said.textContent = `${names[next]}, ${WORDS[states[next]] ?? ""}`;
+    said.textContent = `${names[next]}, ${words[states[next]] ?? ""}`;
   });
 
   onRefresh(load);
