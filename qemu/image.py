@@ -28,9 +28,18 @@ from edge_engine.paths import BUILD
 from edge_engine.zig import DEVICE, Target, ToolError, compile_objects, link
 from qemu.elf_file import Elf, ElfError, read_elf
 from qemu.system_file import PAGE, RAM_BASE, USER_TOP, ImageError, System, parse_system
-from sel4_bridge.libmicrokit import LIBMICROKIT_INCLUDE
+from sel4_bridge.libmicrokit import IPC_BUFFER_SYMBOL, LIBMICROKIT_INCLUDE
 
-__all__ = ["DEFAULT_RAM_MIB", "KERNEL_KIND_STANDIN", "ImageError", "ImageReport", "build_image", "build_kernel", "main"]
+__all__ = [
+    "DEFAULT_RAM_MIB",
+    "KERNEL_KIND_STANDIN",
+    "ImageError",
+    "ImageReport",
+    "build_image",
+    "build_kernel",
+    "main",
+    "stack_and_buffer",
+]
 
 KERNEL_FOLDER = Path(__file__).resolve().parent / "kernel"
 # The FPU's registers are the threads'. zig heeds neither -mgeneral-regs-only
@@ -143,14 +152,21 @@ def _patch(system: System, programs: list[Elf]) -> None:
             elf.patch("sb_kernel_kind", struct.pack("<I", KERNEL_KIND_STANDIN))
 
 
+def stack_and_buffer(elf: Elf) -> tuple[int, int]:
+    """Return where the stack ends and where the IPC buffer begins: as Microkit until 2.2 has them, or since 2.3."""
+    if IPC_BUFFER_SYMBOL in elf.symbols:
+        return USER_TOP, elf.address(IPC_BUFFER_SYMBOL)
+    return USER_TOP - 2 * PAGE, USER_TOP - PAGE
+
+
 def _check_space(system: System, index: int, elf: Elf) -> None:
     """No two things at one address of a domain, and nothing writable and executable."""
     domain = system.domains[index]
     sizes = {region.name: region.size for region in system.regions}
-    buffer = elf.address("__sel4_ipc_buffer_obj")
+    top, buffer = stack_and_buffer(elf)
     if buffer % PAGE:
-        raise ElfError(f"{elf.name}: __sel4_ipc_buffer_obj is not at the start of a page")
-    taken = [(USER_TOP - domain.stack_size, USER_TOP, "the stack"), (buffer, buffer + PAGE, "the IPC buffer")]
+        raise ElfError(f"{elf.name}: {IPC_BUFFER_SYMBOL} is not at the start of a page")
+    taken = [(top - domain.stack_size, top, "the stack"), (buffer, buffer + PAGE, "the IPC buffer")]
     taken += [(item.vaddr, item.vaddr + sizes[item.region], f"map '{item.region}'") for item in domain.maps]
     for number, segment in enumerate(elf.segments):
         if segment.writable and segment.executable:
@@ -231,9 +247,10 @@ def _tables(system: System, programs: list[Elf], blob: _Blob) -> _Tables:
     tables = _Tables([], [], [], [], [], [], [])
     tables.regions = [_words(NONE if r.phys_addr is None else r.phys_addr, r.size) for r in system.regions]
     for index, (domain, elf) in enumerate(zip(system.domains, programs, strict=True)):
+        top, buffer = stack_and_buffer(elf)
         tables.domains.append(
             domain.name.encode()[:64].ljust(64, b"\0")
-            + _words(elf.entry, USER_TOP, domain.stack_size, elf.address("__sel4_ipc_buffer_obj"))
+            + _words(elf.entry, top, domain.stack_size, buffer)
             + _words(domain.priority, domain.budget_us, domain.period_us, domain.passive)
             + _words(NONE if domain.parent is None else domain.parent, domain.id or 0)
         )

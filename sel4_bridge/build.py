@@ -34,7 +34,14 @@ from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import DEVICE, Target, ToolError, compile_objects, run_tool
 from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
 from sel4_bridge.hardware import DEFAULT_HARDWARE, HARDWARE, Hardware, find_hardware
-from sel4_bridge.libmicrokit import PD_FLAGS, include_flags, link_pd, sdk_board_folder, sdk_exports_timer
+from sel4_bridge.libmicrokit import (
+    PD_FLAGS,
+    include_flags,
+    link_pd,
+    sdk_board_folder,
+    sdk_exports_timer,
+    sdk_ipc_buffer,
+)
 from sel4_bridge.littlefs import LittlefsError, fetch_littlefs
 from sel4_bridge.system import device_system, write_layout_header, write_system_file
 from sel4_bridge.trust import Anchors, anchors_header, development, limits_header, release
@@ -346,6 +353,15 @@ def _alone() -> Iterator[None]:
         yield
 
 
+def ipc_buffer_header(sdk: Path | None, hardware: Hardware) -> str:
+    """Return `sb_ipc_buffer.h`: where a libmicrokit has the IPC buffer."""
+    return (
+        "/* SPDX-License-Identifier: Apache-2.0 */\n"
+        "/* Generated from the libmicrokit that is linked. */\n#pragma once\n\n"
+        f"#define SB_IPC_BUFFER {sdk_ipc_buffer(sdk, hardware.name)}\n"
+    )
+
+
 def write_sources() -> None:
     """Write every generated source and header that domains of any kernel need, but SB_ENGINE_ENTRY."""
     try:
@@ -354,6 +370,7 @@ def write_sources() -> None:
         raise BuildError(str(failure)) from failure
     write_generated()
     write_layout_header(GENERATED / "sb_layout.h")
+    _write(GENERATED / "sb_ipc_buffer.h", ipc_buffer_header(None, DEFAULT_HARDWARE).encode())
     _write(GENERATED / "sb_board.h", DEFAULT_HARDWARE.header().encode())
     _write(GENERATED / "sb_trust_limits.h", limits_header().encode())
     _write(GENERATED / "sb_trust.h", anchors_header(development(DEVELOPMENT_KEY)).encode())
@@ -363,6 +380,7 @@ def _build(builder: _Builder) -> Device:
     write_sources()
     system_file = builder.folder / "wasel.system"
     write_system_file(system_file, builder.hardware)
+    _write(builder.folder / "generated" / "sb_ipc_buffer.h", ipc_buffer_header(builder.sdk, builder.hardware).encode())
     _write(builder.folder / "generated" / "sb_board.h", builder.hardware.header().encode())
 
     engine = builder.engine()

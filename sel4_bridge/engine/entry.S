@@ -4,8 +4,8 @@
  * alone; a stack of the domain's own, and libmicrokit's entry point makes everything else anew, init() included.
  *
  * Contract: the former run may have written anywhere in this domain's memory. Before a new run, all variables are zero
- * again; in any case those that the image's builder and libmicrokit fill in have their values again, from code, which
- * nobody can write. To record a fault, the former run's own state is left as it is.
+ * again; in any case those that the image's builder and libmicrokit fill in have their values again, from code and
+ * constants, which nobody can write. To record a fault, the former run's own state is left as it is.
  */
 #include "sb_layout.h"
 
@@ -46,7 +46,10 @@ sb_engine_entry:
     restore microkit_pps, SB_ENGINE_CALLS
     restore microkit_notifications, SB_ENGINE_NOTIFIES
     restore microkit_irqs, 0
-    restore __sel4_ipc_buffer, __sel4_ipc_buffer_obj
+    address x10, sb_ipc_buffer
+    ldr x10, [x10]
+    address x9, __sel4_ipc_buffer
+    str x10, [x9]
     address x9, microkit_have_signal
     strb wzr, [x9]
     address x9, microkit_passive

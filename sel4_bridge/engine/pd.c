@@ -21,12 +21,18 @@
 #define ARENA_ALIGN 0xffffu /* a page of WebAssembly */
 #include "sb_control.h"
 #include "sb_counter.h"
+#include "sb_ipc_buffer.h"
 #include "sb_layout.h"
 #include "sb_wasi_calls.h"
 
 #define CALLS_EVERY 64u             /* calls after which the control page is told; the outcome has them all */
 #define FAULT_USER_EXCEPTION 3u     /* seL4_Fault_UserException: an undefined instruction */
 #define FAULT_VM 6u                 /* seL4_Fault_VMFault */
+
+/* Where libmicrokit has the IPC buffer: entry.S gives its variable this value again. */
+extern seL4_IPCBuffer __sel4_ipc_buffer_obj;
+extern seL4_IPCBuffer *const sb_ipc_buffer;
+__attribute__((used)) seL4_IPCBuffer *const sb_ipc_buffer = SB_IPC_BUFFER;
 
 _Static_assert(offsetof(struct sb_control, command) == 4 && SB_COMMAND_RUN == 1, "entry.S");
 

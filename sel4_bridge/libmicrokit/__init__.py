@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "IPC_BUFFER_SYMBOL",
     "LIBMICROKIT_INCLUDE",
     "LIBMICROKIT_SOURCES",
     "LINKER_SCRIPT",
@@ -30,6 +31,7 @@ __all__ = [
     "link_pd",
     "sdk_board_folder",
     "sdk_exports_timer",
+    "sdk_ipc_buffer",
 ]
 
 _HERE = Path(__file__).resolve().parent
@@ -71,6 +73,20 @@ def sdk_exports_timer(sdk: Path, board: str) -> bool:
     return all(settings.get(name) is True for name in ("EXPORT_PCNT_USER", "EXPORT_PTMR_USER"))
 
 
+IPC_BUFFER_SYMBOL = "__sel4_ipc_buffer_obj"
+
+
+def sdk_ipc_buffer(sdk: Path | None, board: str = SDK_BOARD) -> str:
+    """Where libmicrokit has the IPC buffer, as a C expression: a symbol until Microkit 2.2, then a fixed address."""
+    if sdk is None or IPC_BUFFER_SYMBOL.encode() in _archive(sdk, "release", board).read_bytes():
+        return f"&{IPC_BUFFER_SYMBOL}"
+    return "(seL4_IPCBuffer *)(seL4_UserVSpaceTop & ~0xffful)"
+
+
+def _archive(sdk: Path, config: str, board: str) -> Path:
+    return sdk_board_folder(sdk, config, board) / "lib" / "libmicrokit.a"
+
+
 def include_flags(sdk: Path | None = None, config: str = "release", board: str = SDK_BOARD) -> tuple[str, ...]:
     """Compiler flags that make ``#include <microkit.h>`` work."""
     folder = LIBMICROKIT_INCLUDE if sdk is None else sdk_board_folder(sdk, config, board) / "include"
@@ -89,7 +105,7 @@ def link_pd(
     """Link a protection domain's objects with libmicrokit; returns ``output``. ToolError if the linker refuses."""
     common = ("-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,max-page-size=4096", *flags)
     if sdk is not None:
-        archive = sdk_board_folder(sdk, config, board) / "lib" / "libmicrokit.a"
+        archive = _archive(sdk, config, board)
         arguments = (*common, str(archive), f"-Wl,-T,{LINKER_SCRIPT}")
         return link(objects, output, DEVICE, arguments, (LINKER_SCRIPT, archive))
     own = compile_objects(LIBMICROKIT_SOURCES, BUILD / "device" / "libmicrokit", DEVICE, (*PD_FLAGS, *include_flags()))
