@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.agent_state import AgentState
+from agent.carrier import Carrier
 from agent.control import serve_control
 from agent.errors import BrokerError, DeviceError, LinkError, MessageError, UsageError, WaselError
 from agent.files import ModuleCache
@@ -72,6 +73,8 @@ class AgentConfig:
     tenant: str = TENANT
     tls: ssl.SSLContext | None = None
     """For mqtts://; None: the system's authorities, no certificate of our own."""
+    sockets: bool = False
+    """Carry the sockets of the device's modules over this machine's network."""
 
 
 class Agent:
@@ -118,6 +121,7 @@ class Agent:
                 will=(self._topics.state, offline),
                 tls=self._config.tls,
             )
+            self._carrier = Carrier(self._broker, self._topics.app, self._note, sockets=self._config.sockets)
             self._broker.subscribe(self._topics.desired, qos=1)
             self._broker.subscribe(self._topics.cmd, qos=1)
             self._broker.subscribe(self._topics.chunk)
@@ -167,6 +171,8 @@ class Agent:
 
     def _message(self, topic: str, body: bytes) -> None:
         try:
+            if self._carrier.message(topic, body):
+                return
             if topic == self._topics.desired:
                 if body:
                     self._desire(Desired.parse(body))
@@ -232,7 +238,7 @@ class Agent:
         died = asyncio.Event()
         if dead is not None:
             dead.add_done_callback(lambda _: died.set())
-        await self._until(died, self._poll(device), self._reconcile(device))
+        await self._until(died, self._poll(device), self._reconcile(device), self._carrier.run(device))
         raise LinkError(f"{self._config.device}: the port closed")
 
     def _console(self, line: str) -> None:
@@ -263,6 +269,7 @@ class Agent:
                 self._worker.failed.clear()
                 self._dirty.set()
             self._status = status
+            self._carrier.noticed(status)
             moved = await self._publish_logs(device, status)
             now = tuple(slot.model_copy(update={"log_next": 0}) for slot in status.slots)
             if now != before:

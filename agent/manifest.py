@@ -159,6 +159,8 @@ class Policy:
     """Bytes stored."""
     output: int | None = None
     """Bytes of output per second."""
+    resolution: int | None = None
+    """Nanoseconds: clocks go in steps of that."""
 
     LISTS: ClassVar[tuple[tuple[str, str], ...]] = (
         ("dirs", "dir"),
@@ -167,7 +169,7 @@ class Policy:
         ("sockets", "connect"),
     )
     FLAGS: ClassVar[tuple[str, ...]] = ("clocks", "random")
-    NUMBERS: ClassVar[tuple[str, ...]] = ("files", "bytes", "output")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("files", "bytes", "output", "resolution")
 
     def __post_init__(self) -> None:
         """Check every value, wherever it came from."""

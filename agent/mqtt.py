@@ -172,6 +172,11 @@ class Broker:
         if self.connected.is_set():
             self._client.subscribe(list(fresh.items()))
 
+    def unsubscribe(self, topic: str) -> None:
+        """Want a topic no more."""
+        if self._subscriptions.pop(topic, None) is not None and self.connected.is_set():
+            self._client.unsubscribe(topic)
+
     async def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
         """Send a message; raises `BrokerError` if it cannot be delivered now."""
         if not self.connected.is_set():

@@ -43,13 +43,14 @@ class Session:
     """Fleet server to enrol at."""
     claim: str | None = None
     serial: str | None = None
+    sockets: bool = False
 
     def config(self, login: Login) -> AgentConfig:
         """Give the agent's configuration for a login."""
         ca = self.ca if self.ca is not None else login.ca
         wants_tls = login.broker.startswith("mqtts")
         tls = tls_context(ca, self.certificate, self.key) if wants_tls else None
-        return AgentConfig(self.device, login.url(), self.port, self.state, tls=tls)
+        return AgentConfig(self.device, login.url(), self.port, self.state, tls=tls, sockets=self.sockets)
 
 
 def _note(text: str) -> None:

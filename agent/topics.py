@@ -65,3 +65,8 @@ class Topics:
     def ack(self) -> str:
         """QoS 1, agent to server."""
         return self._leaf("ack")
+
+    @property
+    def app(self) -> str:
+        """What modules publish and read lies below this, QoS 1, both directions."""
+        return self._leaf("app") + "/"

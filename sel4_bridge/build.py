@@ -90,6 +90,7 @@ SUPERVISOR_SOURCES = tuple(
         "link_frame",
         "log_drain",
         "log_history",
+        "mail",
         "manifest",
         "meter",
         "module_file",
@@ -108,7 +109,9 @@ SUPERVISOR_SOURCES = tuple(
         "watchdog",
     )
 )
-STORE_SOURCES = tuple(BRIDGE / "store" / f"{name}.c" for name in ("flash", "littlefs", "store"))  # without Microkit
+STORE_SOURCES = tuple(
+    BRIDGE / "store" / f"{name}.c" for name in ("data", "flash", "littlefs", "store")
+)  # without Microkit
 CRYPTO_SOURCES = (BRIDGE / "supervisor" / "sha256.zig", BRIDGE / "supervisor" / "ed25519.zig")
 DEVELOPMENT_KEY = BUILD / "keys" / "development"
 

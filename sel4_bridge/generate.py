@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from edge_engine.paths import BUILD, ROOT
 from sel4_bridge.littlefs import LITTLEFS_FOLDER
 from sel4_bridge.system import write_layout_header
-from sel4_bridge.wasi_table import CALLS, ERRNOS, LABEL_BASE, MODULES, PENDING, RIGHTS, Arg, Call, Kind
+from sel4_bridge.wasi_table import CALLS, ERRNOS, GRANTS, LABEL_BASE, MODULES, PENDING, RIGHTS, Arg, Call, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,11 +50,13 @@ WASI_LOGIC_SOURCES = (
         _BRIDGE / "wasi" / f"{name}.c"
         for name in (
             "args",
+            "channel",
             "clock",
             "directory",
             "fd",
             "file",
             "filestat",
+            "flash_tree",
             "grants",
             "path",
             "poll",
@@ -62,6 +64,7 @@ WASI_LOGIC_SOURCES = (
             "random",
             "slot",
             "socket",
+            "topic",
             "trace",
             "tree",
             "wire",
@@ -380,8 +383,26 @@ def reference_page() -> str:
         "Every call of WASI preview1 that a module makes crosses seL4 IPC: a protected procedure call from the slot's",
         "engine to the `wasi` protection domain. The label says which call, the message registers hold scalars and",
         "lengths, bytes lie in the slot's 64 KiB shared buffer. `answer` lists the registers that come back.",
-        "Files live in the slot's RAM; grants (`dir=/path`, `dir=/path:ro`, `clocks=off`, `random=off`, `files=N`,",
-        "`bytes=N`) come with the start request. A missing right is ENOTCAPABLE (76).",
+        "",
+        "What a module may do comes with the start request (`grants`) or, if it is signed, with its manifest",
+        "(`policy`). Without any, it has standard output and error, clocks and random numbers. A missing right is",
+        "ENOTCAPABLE (76).",
+        "",
+        "| word | grants or limits |",
+        "|---|---|",
+        *(f"| `{word}` | {meaning} |" for word, meaning in GRANTS),
+        "",
+        "**/data** is the slot's own directory on flash (littlefs), whatever module is in the slot, where the device",
+        "has flash (`store` of its status), else in RAM. A file's bytes are on flash after fd_sync, fd_datasync,",
+        "fd_close and the end of the run; names and times at once. Not there, and refused: symbolic and hard links",
+        "(ENOTSUP), files over 1 MiB (EFBIG), more than 12 open files (ENFILE), more than 16 levels of directories",
+        "(EINVAL), more than 16 MiB of flash a slot (ENOSPC). A read or write moves 16 KiB at most, so that other",
+        "slots have their turn.",
+        "",
+        "**/mqtt** is preopened where a topic is granted: `/mqtt/out/TOPIC` publishes what is written,",
+        "`/mqtt/in/TOPIC` reads what arrives, both below the device's own prefix (docs/MQTT.md) and carried by its",
+        "agent. A write is one message of at most 4096 bytes, a read gives bytes of one message; both wait, unless",
+        "the descriptor is non-blocking. C's standard I/O sends a line as one message.",
         "",
         "Imports outside this table are refused when the module is loaded, by name. `unstable` says which calls also",
         "link from `wasi_unstable`: those that mean the same there.",

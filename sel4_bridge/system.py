@@ -57,9 +57,11 @@ IO_SIZE = 64 * KIB
 LAUNCH_SIZE = 16 * KIB
 TREE_SIZE = 2 * MIB  # bytes a slot, multiple of 2 MiB: the files of a module, private to wasi
 LOG_SIZE = 68 * KIB  # one page of indices and 64 KiB of records (sb_log.h)
+MAIL_SIZE = 68 * KIB  # one page of indices, a ring of records each way (sb_mail.h)
 UART_RING_SIZE = 68 * KIB  # one page of indices and 64 KiB of bytes (sb_ring.h)
 SYSTEM_SIZE = 4 * KIB
 RECORD_SIZE = 12 * KIB  # the record of a slot, between supervisor and store (sb_store.h)
+DATA_SIZE = 20 * KIB  # paths and bytes of /data, between wasi and store (sb_data.h)
 
 PAGE = 4 * KIB
 LARGE_PAGE = 2 * MIB
@@ -289,6 +291,7 @@ def device_system(hardware: Hardware = DEFAULT_HARDWARE) -> System:
     io = _slot_regions("io", IO_SIZE)
     launch = _slot_regions("launch", LAUNCH_SIZE)
     log = _slot_regions("log", LOG_SIZE)
+    mail = _slot_regions("mail", MAIL_SIZE)
     tree = _slot_regions("tree", TREE_SIZE, LARGE_PAGE)
     shared = Region("system", SYSTEM_SIZE)
     uart_rx = Region("uart_rx", UART_RING_SIZE)
@@ -297,6 +300,7 @@ def device_system(hardware: Hardware = DEFAULT_HARDWARE) -> System:
     rtc = () if hardware.rtc_paddr is None else ((Region("rtc", PAGE, phys_addr=hardware.rtc_paddr), "r", "rtc"),)
     record = Region("record", RECORD_SIZE)
     flash = hardware.flash and Region("flash", hardware.flash.size, LARGE_PAGE, phys_addr=hardware.flash.paddr)
+    data = Region("data", DATA_SIZE)
 
     timer = ProtectionDomain("timer", "timer.elf", 250, irqs=(Irq(hardware.timer_irq, 0),))
     uart = ProtectionDomain(
@@ -337,6 +341,7 @@ def device_system(hardware: Hardware = DEFAULT_HARDWARE) -> System:
                 *((control[s], "rw", f"control{s}") for s in slots),
                 *((launch[s], "rw", f"launch{s}") for s in slots),
                 *((log[s], "rw", f"log{s}") for s in slots),
+                *((mail[s], "rw", f"mail{s}") for s in slots),
                 *((module[s], "rw", f"module{s}") for s in slots),
                 *((code[s], "rw", f"code{s}") for s in slots),
             )
@@ -350,6 +355,7 @@ def device_system(hardware: Hardware = DEFAULT_HARDWARE) -> System:
         maps=_place(
             (
                 (record, "rw", "record"),
+                (data, "rw", "data"),
                 *(((flash, "rw", "flash"),) if flash else ()),
                 *((module[s], "rw", f"module{s}") for s in slots),
             )
@@ -362,9 +368,11 @@ def device_system(hardware: Hardware = DEFAULT_HARDWARE) -> System:
         maps=_place(
             (
                 (shared, "r", "system"),
+                (data, "rw", "data"),
                 *((io[s], "rw", f"io{s}") for s in slots),
                 *((launch[s], "r", f"launch{s}") for s in slots),
                 *((log[s], "rw", f"log{s}") for s in slots),
+                *((mail[s], "rw", f"mail{s}") for s in slots),
                 *((tree[s], "rw", f"tree{s}") for s in slots),
             )
         ),
@@ -375,6 +383,7 @@ def device_system(hardware: Hardware = DEFAULT_HARDWARE) -> System:
         Channel(End("supervisor", 1), End("uart", 1)),
         Channel(End("supervisor", 2), End("wasi", 1)),
         Channel(End("supervisor", 3, calls=True), End("store", 1)),
+        Channel(End("wasi", 2, calls=True), End("store", 2)),
         *(Channel(End(f"engine{s}", 0, calls=True), End("wasi", 8 + s)) for s in slots),
         *(Channel(End(f"engine{s}", 1), End("supervisor", 8 + s)) for s in slots),
     )

@@ -15,7 +15,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["CALLS", "ERRNOS", "LABEL_BASE", "MODULES", "PENDING", "RIGHTS", "Arg", "Call", "Kind", "Module", "label"]
+__all__ = [
+    "CALLS",
+    "ERRNOS",
+    "GRANTS",
+    "LABEL_BASE",
+    "MODULES",
+    "PENDING",
+    "RIGHTS",
+    "Arg",
+    "Call",
+    "Kind",
+    "Module",
+    "label",
+]
 
 LABEL_BASE = 0x100
 PENDING = 0xFFFF  # errno of an answer that is not there yet: wait for the notification, then ask again
@@ -274,6 +287,21 @@ CALLS: tuple[Call, ...] = (
         policy=_SOCKET,
     ),
     Call("sock_shutdown", "end one or both directions", (_fd(), _u32("how")), policy=_SOCKET),
+)
+
+# The words of a policy, for the reference page; sel4_bridge/wasi/grants.h says the same for the code that applies them.
+GRANTS: tuple[tuple[str, str], ...] = (
+    ("dir=/PATH", "a directory to read and write, preopened under that name: `/data` on flash, all others in RAM"),
+    ("dir=/PATH:ro", "the same, to read only"),
+    ("dir=/PATH::/NAME", "the same, preopened as /NAME"),
+    ("publish=FILTER", "topics that may be written as /mqtt/out/TOPIC; MQTT's wildcards `+` and `#`"),
+    ("subscribe=FILTER", "topics that may be read as /mqtt/in/TOPIC"),
+    ("clocks=off", "no clock but waiting"),
+    ("resolution=N", "clocks and waits go in steps of N nanoseconds"),
+    ("random=off", "no random_get"),
+    ("files=N", "at most N open descriptors, the three streams included; 32 is the most"),
+    ("bytes=N", "at most N bytes of files, in RAM and on flash each"),
+    ("output=N", "at most N bytes a second of standard output and error; what is beyond waits"),
 )
 
 # Error numbers of preview1, in order from 0.

@@ -35,6 +35,9 @@ Claim = Annotated[
     str | None, typer.Option("--claim", envvar="WASEL_CLAIM", metavar="TOKEN", help="Claim token for --enroll.")
 ]
 Serial = Annotated[str | None, typer.Option("--serial", metavar="TEXT", help="Serial number for --enroll.")]
+Sockets = Annotated[
+    bool, typer.Option("--sockets", help="Carry the modules' sockets, as their policies allow, over this network.")
+]
 
 
 def agent(
@@ -50,6 +53,7 @@ def agent(
     enroll: Enroll = None,
     claim: Claim = None,
     serial: Serial = None,
+    sockets: Sockets = False,
 ) -> None:
     """Hold a device's port and make it what the broker's desired state says, until SIGTERM."""
     from agent.errors import UsageError
@@ -74,5 +78,6 @@ def agent(
         server=enroll,
         claim=claim,
         serial=serial,
+        sockets=sockets,
     )
     asyncio.run(serve_device(session, DEFAULT_BROKER))

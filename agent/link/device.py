@@ -29,6 +29,8 @@ from smpclient.transport import SMPTransportDisconnected
 from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkLostError, NoAnswerError
 from agent.link.modules import (
     GROUP,
+    Exchange,
+    ExchangeAnswer,
     Limits,
     Logs,
     LogsAnswer,
@@ -290,6 +292,10 @@ class Device:
     async def trace(self, slot: int, *, on: bool) -> None:
         """Switch the trace of a slot's WASI calls; they come as log records of stream 3."""
         await self.request(Trace(slot=slot, on=on))
+
+    async def exchange(self, slot: int, up: int, down: int, data: list[bytes]) -> ExchangeAnswer:
+        """Give and take mail of a slot; repeating it changes nothing (agent/mail.py)."""
+        return await self.request(Exchange(slot=slot, up=up, down=down, data=data))
 
     async def seed(self, seed: bytes) -> None:
         """Give the device 32 bytes of randomness."""

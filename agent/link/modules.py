@@ -18,6 +18,8 @@ from smp.image_management import ImageManagementErrorV1, ImageManagementErrorV2
 __all__ = [
     "GROUP",
     "TRACE_STREAM",
+    "Exchange",
+    "ExchangeAnswer",
     "Limits",
     "Logs",
     "LogsAnswer",
@@ -63,6 +65,7 @@ class Command(IntEnum):
     TRUST = 6
     TRACE = 7
     ROLLBACK = 8
+    EXCHANGE = 9
 
 
 @unique
@@ -196,6 +199,8 @@ class SlotStatus(BaseModel):
     """Starts since the device booted."""
     log_next: _Unsigned = 0
     """Sequence number of the next log record."""
+    mail: _Unsigned = 0
+    """Bytes of mail that wait for the agent."""
     memory: _Unsigned = 0
     """Bytes of linear memory."""
     bookkeeping: _Unsigned = 0
@@ -384,6 +389,35 @@ class Rollback(message.WriteRequest, _Group):
     _Response = RollbackAnswer
 
     slot: int
+
+
+class ExchangeAnswer(message.WriteResponse, _Answer):
+    """Mail of a slot."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.EXCHANGE
+
+    up: _Unsigned
+    """Number of the first record of `data`."""
+    down: _Unsigned
+    """Number of the record that the device wants next."""
+    data: list[bytes]
+
+
+class Exchange(message.WriteRequest, _Group):
+    """Give and take mail of a slot; agent/mail.py has what is in it."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.EXCHANGE
+    _Response = ExchangeAnswer
+
+    slot: int
+    up: int
+    """Records before this number are not kept any more."""
+    down: int
+    """Number of the first record of `data`."""
+    data: list[bytes]
 
 
 class SeedAnswer(message.WriteResponse, _Answer):

@@ -319,7 +319,7 @@ int main(int argc, char **argv)
     if (run.arena == NULL) {
         die(EXIT_BROKEN, "arena", strerror(errno));
     }
-    sb_wasi_slot_init(&slot, 0, &host, io, &launch, tree_memory, sizeof tree_memory);
+    sb_wasi_slot_init(&slot, 0, &host, io, &launch, NULL, tree_memory, sizeof tree_memory);
     bridge = (struct sb_bridge){.io = io, .transport = transport};
     run.bridge = &bridge;
     run.start = start_native;

@@ -20,6 +20,7 @@ struct sb_launch {
     uint32_t lossless;  /* 1: output waits for the reader instead of being dropped by the supervisor's history */
     uint32_t grantc;    /* what the module may use beyond the default: "dir=/path", "dir=/path:ro", ... (grants.h) */
     uint32_t trace;     /* 1: every call is reported (sb_trace.h); may change while the module runs */
-    char text[SB_LAUNCH_SIZE - 28];
+    uint32_t ended;     /* the generation whose run is over; then wasi is notified */
+    char text[SB_LAUNCH_SIZE - 32];
 };
 _Static_assert(sizeof(struct sb_launch) == SB_LAUNCH_SIZE, "the region's size");

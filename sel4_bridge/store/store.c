@@ -136,6 +136,7 @@ enum sb_store_status sb_store_open(volatile void *flash, uint32_t mapped_size, c
     }
     store.mounted = error == LFS_ERR_OK;
     error = store.mounted ? make_folders() : error;
+    sb_data_open(store.mounted ? &store.lfs : NULL, store.flash.sector, memory->data);
     return status_of(error);
 }
 

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "data.h"
 #include "flash.h"
 #include "sb_layout.h"
 #include "sb_store.h"
@@ -19,6 +20,7 @@
 struct sb_store_memory {
     uint8_t *modules[SB_SLOTS];     /* SB_MODULE_SIZE bytes each */
     struct sb_store_record *record; /* shared with the supervisor */
+    struct sb_data_region *data;    /* shared with the wasi domain, NULL: nobody asks for files */
 };
 
 /* Mount, else format and mount. */

@@ -73,6 +73,10 @@ void sb_limits_end(struct sb_supervisor *s, unsigned number, bool failed)
     sb_meter(s);
     s->platform.engine_stop(number); /* one that says it has ended and goes on is not believed */
     slot->handling_fault = false;
+    __atomic_store_n(&slot->launch->ended, slot->generation, __ATOMIC_RELEASE);
+    if (s->platform.run_ended != NULL) {
+        s->platform.run_ended();
+    }
     sb_throttle_end(slot);
     sb_restart_after(slot, failed, sb_monotonic_ns(s));
     sb_limits_arm(s);

@@ -80,8 +80,9 @@ static bool is_number(const struct sb_cbor_string *text, size_t at)
 /* The words that wasi/grants.c enforces. */
 static bool is_policy_word(const struct sb_cbor_string *text)
 {
-    return begins(text, "dir=") || same(text, "clocks=off") || same(text, "random=off") ||
-           (begins(text, "files=") && is_number(text, 6)) || (begins(text, "bytes=") && is_number(text, 6));
+    return begins(text, "dir=") || begins(text, "publish=") || begins(text, "subscribe=") || same(text, "clocks=off") || same(text, "random=off") ||
+           (begins(text, "files=") && is_number(text, 6)) || (begins(text, "bytes=") && is_number(text, 6)) ||
+           (begins(text, "output=") && is_number(text, 7)) || (begins(text, "resolution=") && is_number(text, 11));
 }
 
 static bool is_assignment(const struct sb_cbor_string *text)

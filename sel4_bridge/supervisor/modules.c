@@ -71,7 +71,7 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     const char *tier_note = slot->code_refusal != NULL ? slot->code_refusal : slot->tier_text;
     bool has_tier = slot->active.present && slot->tier != SB_TIER_UNKNOWN;
     bool has_tier_note = has_tier && slot->tier == SB_TIER_INTERPRETER && tier_note[0] != 0;
-    uint64_t keys = 9;
+    uint64_t keys = 10;
     keys += has_tier ? 1 : 0;
     keys += has_tier_note ? 1 : 0;
     keys += slot->trial.on ? 1 : 0;
@@ -162,6 +162,7 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     sb_cbor_put_uint(out, "period_us", throttled ? SB_THROTTLE_PERIOD_US : class->period_us);
     sb_cbor_put_uint(out, "starts", slot->starts);
     sb_cbor_put_uint(out, "log_next", slot->history.next);
+    sb_cbor_put_uint(out, "mail", sb_mailbox_waiting(&slot->mail));
     sb_cbor_put_uint(out, "memory", slot->memory_bytes);
     sb_cbor_put_uint(out, "bookkeeping", slot->bookkeeping_bytes);
 }
@@ -514,6 +515,7 @@ static const struct sb_smp_command commands[] = {
     {0, status_read, NULL}, {1, NULL, start_write}, {2, NULL, stop_write},
     {3, logs_read, NULL},   {4, stats_read, NULL},  {5, NULL, seed_write},
     {6, trust_read, trust_write}, {7, NULL, trace_write}, {8, NULL, rollback_write},
+    {9, NULL, sb_mail_exchange},
 };
 
 const struct sb_smp_group_table sb_wasel_group = {

@@ -31,7 +31,8 @@ uintptr_t sb_record_vaddr;
     uintptr_t sb_control##slot##_vaddr; \
     uintptr_t sb_launch##slot##_vaddr;  \
     uintptr_t sb_code##slot##_vaddr;    \
-    uintptr_t sb_log##slot##_vaddr;
+    uintptr_t sb_log##slot##_vaddr;     \
+    uintptr_t sb_mail##slot##_vaddr;
 SB_EACH_SLOT(SB_X)
 #undef SB_X
 
@@ -186,6 +187,7 @@ void init(void)
         .wake_at = wake_at,
         .wasi_notify = wasi_notify,
         .code_publish = kind == SB_KERNEL_SIMULATOR ? NULL : sb_code_publish,
+        .run_ended = wasi_notify,
         .store = store,
         .store_record = (struct sb_store_record *)sb_record_vaddr,
         .anchors = {.root = sb_trust_root,
@@ -197,7 +199,7 @@ void init(void)
 #define SB_X(slot)                                                                                          \
     {(uint8_t *)sb_module##slot##_vaddr, (struct sb_control *)sb_control##slot##_vaddr,                     \
      (struct sb_launch *)sb_launch##slot##_vaddr, (struct sb_log *)sb_log##slot##_vaddr,                    \
-     (uint8_t *)sb_code##slot##_vaddr},
+     (uint8_t *)sb_code##slot##_vaddr, (struct sb_mail *)sb_mail##slot##_vaddr},
         SB_EACH_SLOT(SB_X)
 #undef SB_X
     };

@@ -21,6 +21,7 @@
 #include "limits.h"
 #include "log_drain.h"
 #include "log_history.h"
+#include "mail.h"
 #include "sb_control.h"
 #include "sb_launch.h"
 #include "sb_layout.h"
@@ -125,6 +126,7 @@ struct sb_slot {
 
     struct sb_log_drain drain;
     struct sb_history history;
+    struct sb_mailbox mail;
 };
 
 const char *sb_slot_state_name(enum sb_slot_state state);

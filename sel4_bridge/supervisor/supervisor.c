@@ -28,6 +28,7 @@ void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platf
         slot->launch = regions[i].launch;
         slot->code = regions[i].code;
         slot->drain.log = regions[i].log;
+        sb_mailbox_init(&slot->mail, regions[i].mail);
         slot->limits.phase_end_ns = slot->limits.deadline_ns = slot->limits.restart_at_ns = SB_NEVER;
         slot->trial.deadline_ns = SB_NEVER;
         const struct sb_slot_class *class = &sb_slot_classes[i];

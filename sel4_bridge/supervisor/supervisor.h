@@ -39,6 +39,7 @@ struct sb_platform {
     void (*wasi_notify)(void);
     /* Make bytes that were just written to a code region runnable by its engine; NULL: no native code here. */
     void (*code_publish)(const uint8_t *at, size_t size);
+    void (*run_ended)(void); /* tell the wasi domain to look at `ended` of the launch pages; NULL: nobody is there */
     /* One call of the store, its answer; NULL: there is none. */
     enum sb_store_status (*store)(enum sb_store_label label, const uint64_t arguments[SB_STORE_ARGUMENTS]);
     struct sb_store_record *store_record; /* shared with it */
@@ -76,6 +77,7 @@ struct sb_slot_regions {
     struct sb_launch *launch;
     struct sb_log *log;
     uint8_t *code; /* SB_CODE_SIZE bytes, may be NULL without code_publish */
+    struct sb_mail *mail; /* NULL: nobody carries anything */
 };
 
 void sb_supervisor_init(struct sb_supervisor *s, const struct sb_platform *platform, struct sb_system *system,
@@ -109,6 +111,9 @@ void sb_drain_logs(struct sb_supervisor *s);
 
 /* code.c: puts the active module's native code, if it has some that is right, where the slot's engine runs it. */
 void sb_code_place(struct sb_supervisor *s, unsigned slot);
+
+/* mail.c: the command `exchange` of group 64 */
+int32_t sb_mail_exchange(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out);
 
 /* launch.c */
 enum sb_launch_result { SB_LAUNCH_OK, SB_LAUNCH_EMPTY, SB_LAUNCH_BUSY, SB_LAUNCH_TOO_LARGE, SB_LAUNCH_BAD_TEXT, SB_LAUNCH_REFUSED };

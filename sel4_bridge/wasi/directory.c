@@ -11,6 +11,7 @@
 #include "filestat.h"
 #include "path.h"
 #include "sb_wasi_handlers.h"
+#include "topic.h"
 
 enum { LOOKUP_FOLLOW = 1 };
 enum { OPEN_CREATE = 1, OPEN_DIRECTORY = 2, OPEN_EXCLUSIVE = 4, OPEN_TRUNCATE = 8, OPEN_ALL = 15 };
@@ -144,11 +145,17 @@ uint16_t sb_wasi_path_open(struct sb_wasi_slot *slot, uint32_t fd, uint32_t dirf
 {
     struct sb_fd *directory;
     struct sb_path found;
-    uint16_t error = sb_fd_get_directory(slot, fd, SB_RIGHT_PATH_OPEN, &directory);
+    bool flags_are_good = (oflags & ~(uint32_t)OPEN_ALL) == 0 && (fdflags & ~(uint32_t)SB_FDFLAGS_ALL) == 0;
+    uint16_t error = sb_fd_get(slot, fd, SB_RIGHT_PATH_OPEN, &directory);
+    if (error == SB_E_SUCCESS && directory->kind == SB_FD_TOPICS) {
+        rights_base &= directory->inheriting;
+        return flags_are_good ? sb_topic_open(slot, path, oflags, rights_base, fdflags, opened) : SB_E_INVAL;
+    }
+    error = sb_fd_get_directory(slot, fd, SB_RIGHT_PATH_OPEN, &directory);
     if (error != SB_E_SUCCESS) {
         return error;
     }
-    if ((oflags & ~(uint32_t)OPEN_ALL) != 0 || (fdflags & ~(uint32_t)SB_FDFLAGS_ALL) != 0) {
+    if (!flags_are_good) {
         return SB_E_INVAL;
     }
     bool exclusive = (oflags & OPEN_CREATE) != 0 && (oflags & OPEN_EXCLUSIVE) != 0;

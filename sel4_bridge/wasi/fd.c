@@ -12,6 +12,8 @@
 #include "sb_wasi_handlers.h"
 
 enum { FIRST_FREE = 3 };
+#define NS_PER_S UINT64_C(1000000000)
+
 enum { WHENCE_SET = 0, WHENCE_CURRENT = 1, WHENCE_END = 2 };
 
 uint16_t sb_fd_get(struct sb_wasi_slot *slot, uint32_t fd, uint64_t rights, struct sb_fd **open)
@@ -38,6 +40,9 @@ uint16_t sb_fd_get_file(struct sb_wasi_slot *slot, uint32_t fd, uint64_t rights,
 uint16_t sb_fd_get_directory(struct sb_wasi_slot *slot, uint32_t fd, uint64_t rights, struct sb_fd **open)
 {
     uint16_t error = sb_fd_get(slot, fd, 0, open);
+    if (error == SB_E_SUCCESS && (*open)->kind == SB_FD_TOPICS) {
+        return SB_E_NOTCAPABLE; /* path_open is all that it knows */
+    }
     if (error == SB_E_SUCCESS && (*open)->kind != SB_FD_DIRECTORY) {
         return SB_E_NOTDIR;
     }
@@ -57,17 +62,27 @@ uint16_t sb_fd_open(struct sb_wasi_slot *slot, const struct sb_fd *open, uint32_
         return SB_E_MFILE;
     }
     slot->fds[place] = *open;
-    open->node.fs->ops->hold(open->node.fs, open->node.id);
+    if (open->node.fs != NULL) {
+        open->node.fs->ops->hold(open->node.fs, open->node.id);
+    }
     *fd = place;
     return SB_E_SUCCESS;
 }
 
-void sb_fd_close(struct sb_fd *open)
+void sb_fd_close(struct sb_wasi_slot *slot, struct sb_fd *open)
 {
+    if (open->kind == SB_FD_CHANNEL) {
+        sb_channel_close(&slot->channels, open->channel);
+    }
     if (open->node.fs != NULL) {
         open->node.fs->ops->release(open->node.fs, open->node.id);
     }
     memset(open, 0, sizeof *open);
+}
+
+uint16_t sb_fd_again(const struct sb_fd *open, uint16_t error)
+{
+    return error == SB_E_AGAIN && (open->flags & SB_FDFLAG_NONBLOCK) == 0 ? SB_PENDING : error;
 }
 
 uint16_t sb_wasi_fd_close(struct sb_wasi_slot *slot, uint32_t fd)
@@ -75,7 +90,7 @@ uint16_t sb_wasi_fd_close(struct sb_wasi_slot *slot, uint32_t fd)
     struct sb_fd *open;
     uint16_t error = sb_fd_get(slot, fd, 0, &open);
     if (error == SB_E_SUCCESS) {
-        sb_fd_close(open);
+        sb_fd_close(slot, open);
     }
     return error;
 }
@@ -90,19 +105,22 @@ uint16_t sb_wasi_fd_renumber(struct sb_wasi_slot *slot, uint32_t fd, uint32_t to
         error = sb_fd_get(slot, to, 0, &place);
     }
     if (error == SB_E_SUCCESS && from != place) {
-        sb_fd_close(place);
+        sb_fd_close(slot, place);
         *place = *from;
         memset(from, 0, sizeof *from);
     }
     return error;
 }
 
-static enum sb_filetype type_of(const struct sb_fd *open)
+enum sb_filetype sb_fd_type(const struct sb_wasi_slot *slot, const struct sb_fd *open)
 {
     switch (open->kind) {
+    case SB_FD_CHANNEL:
+        return sb_channel_file_type(&slot->channels.all[open->channel]);
     case SB_FD_FILE:
         return SB_TYPE_FILE;
     case SB_FD_DIRECTORY:
+    case SB_FD_TOPICS:
         return SB_TYPE_DIRECTORY;
     default:
         return SB_TYPE_CHARACTER;
@@ -116,7 +134,7 @@ uint16_t sb_wasi_fd_fdstat_get(struct sb_wasi_slot *slot, uint32_t fd, struct sb
     uint16_t error = sb_fd_get(slot, fd, 0, &open);
     if (error == SB_E_SUCCESS) {
         memset(stat->bytes, 0, stat->room);
-        stat->bytes[0] = (uint8_t)type_of(open);
+        stat->bytes[0] = (uint8_t)sb_fd_type(slot, open);
         memcpy(stat->bytes + 2, &open->flags, 2);
         memcpy(stat->bytes + 8, &open->rights, 8);
         memcpy(stat->bytes + 16, &open->inheriting, 8);
@@ -193,6 +211,9 @@ uint16_t sb_wasi_fd_read(struct sb_wasi_slot *slot, uint32_t fd, struct sb_out *
         error = open->node.fs->ops->read(open->node.fs, open->node.id, open->offset, iovs->bytes, iovs->room,
                                          &iovs->used);
         open->offset += error == SB_E_SUCCESS ? iovs->used : 0;
+    } else if (open->kind == SB_FD_CHANNEL) {
+        error = sb_channel_read(&slot->channels, open->channel, iovs->bytes, iovs->room, true, &iovs->used);
+        error = sb_fd_again(open, error);
     } else if (iovs->room > 0) {
         iovs->used = slot->host->input(slot->host->context, slot->number, iovs->bytes, iovs->room);
     }
@@ -200,15 +221,42 @@ uint16_t sb_wasi_fd_read(struct sb_wasi_slot *slot, uint32_t fd, struct sb_out *
     return error;
 }
 
+/* Bytes that the policy's rate leaves now, at most `size`; none: the slot is woken when there is one. */
+static uint32_t rated(struct sb_wasi_slot *slot, uint32_t size)
+{
+    const uint64_t rate = slot->policy.output_rate;
+    uint64_t now_ns = slot->host->monotonic_ns(slot->host->context);
+    uint64_t passed_ns = now_ns - slot->output_at_ns;
+    uint64_t earned = passed_ns < NS_PER_S ? passed_ns * rate / NS_PER_S : rate;
+    if (earned > 0) {
+        slot->output_at_ns = now_ns; /* a byte's fraction is lost */
+        slot->output_left = slot->output_left + earned < rate ? slot->output_left + earned : rate;
+    }
+    if (slot->output_left == 0) {
+        slot->host->wake_at(slot->host->context, slot->number, slot->output_at_ns + NS_PER_S / rate + 1);
+    }
+    return slot->output_left < size ? (uint32_t)slot->output_left : size;
+}
+
 static uint16_t write_stream(struct sb_wasi_slot *slot, const struct sb_fd *open, struct sb_in bytes, uint32_t *done)
 {
     const struct sb_wasi_host *host = slot->host;
+    if (slot->policy.output_rate == 0) {
+        return SB_E_NOTCAPABLE;
+    }
+    if (slot->policy.output_rate != UINT32_MAX && bytes.size > 0) {
+        bytes.size = rated(slot, bytes.size);
+        if (bytes.size == 0) {
+            return sb_fd_again(open, SB_E_AGAIN);
+        }
+    }
     while (bytes.size > 0 && *done == 0) { /* twice at most: room that appears while we ask for it stays */
         *done = host->output(host->context, slot->number, open->stream, bytes.bytes, bytes.size);
         if (*done == 0 && !host->output_wake(host->context, slot->number)) {
             return SB_PENDING;
         }
     }
+    slot->output_left -= slot->policy.output_rate != UINT32_MAX ? *done : 0;
     return SB_E_SUCCESS;
 }
 
@@ -218,6 +266,10 @@ uint16_t sb_wasi_fd_write(struct sb_wasi_slot *slot, uint32_t fd, struct sb_in i
     uint16_t error = sb_fd_get(slot, fd, SB_RIGHT_FD_WRITE, &open);
     if (error != SB_E_SUCCESS) {
         return error;
+    }
+    if (open->kind == SB_FD_CHANNEL) {
+        error = sb_channel_write(&slot->channels, open->channel, iovs.bytes, iovs.size, nwritten);
+        return sb_fd_again(open, error);
     }
     if (open->kind != SB_FD_FILE) {
         return write_stream(slot, open, iovs, nwritten);

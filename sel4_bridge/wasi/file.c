@@ -58,7 +58,7 @@ uint16_t sb_wasi_fd_allocate(struct sb_wasi_slot *slot, uint32_t fd, uint64_t of
     return open->node.fs->ops->resize(open->node.fs, open->node.id, offset + len);
 }
 
-/* Nothing is buffered on the way to the slot's RAM. */
+/* Nothing is buffered on the way to the slot's RAM; what is on its way to flash is written through. */
 static uint16_t synced(struct sb_wasi_slot *slot, uint32_t fd, uint64_t right)
 {
     struct sb_fd *open;
@@ -66,7 +66,11 @@ static uint16_t synced(struct sb_wasi_slot *slot, uint32_t fd, uint64_t right)
     if (error == SB_E_SUCCESS && open->kind != SB_FD_FILE && open->kind != SB_FD_DIRECTORY) {
         return SB_E_INVAL;
     }
-    return error != SB_E_SUCCESS ? error : sb_fd_get(slot, fd, right, &open);
+    error = error != SB_E_SUCCESS ? error : sb_fd_get(slot, fd, right, &open);
+    if (error == SB_E_SUCCESS && open->node.fs->ops->sync != NULL) {
+        error = open->node.fs->ops->sync(open->node.fs, open->node.id);
+    }
+    return error;
 }
 
 uint16_t sb_wasi_fd_datasync(struct sb_wasi_slot *slot, uint32_t fd)
@@ -82,9 +86,10 @@ uint16_t sb_wasi_fd_sync(struct sb_wasi_slot *slot, uint32_t fd)
 uint16_t sb_wasi_fd_filestat_get(struct sb_wasi_slot *slot, uint32_t fd, struct sb_out *out)
 {
     struct sb_fd *open;
-    struct sb_stat stat = {.type = SB_TYPE_CHARACTER, .links = 1};
+    struct sb_stat stat = {.links = 1};
     uint64_t device = 0;
     uint16_t error = sb_fd_get(slot, fd, SB_RIGHT_FD_FILESTAT_GET, &open);
+    stat.type = error == SB_E_SUCCESS ? sb_fd_type(slot, open) : SB_TYPE_CHARACTER;
     if (error == SB_E_SUCCESS && open->node.fs != NULL) {
         device = open->node.fs->device;
         error = open->node.fs->ops->stat(open->node.fs, open->node.id, &stat);

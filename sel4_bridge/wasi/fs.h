@@ -14,10 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SB_NAME_MAX 255u
+#include "sb_filetype.h"
 
-/* Numbers of preview1's `filetype`. */
-enum sb_filetype { SB_TYPE_UNKNOWN = 0, SB_TYPE_CHARACTER = 2, SB_TYPE_DIRECTORY = 3, SB_TYPE_FILE = 4, SB_TYPE_SYMLINK = 7 };
+#define SB_NAME_MAX 255u
 
 struct sb_stat {
     enum sb_filetype type;
@@ -56,6 +55,7 @@ struct sb_fs_ops {
                        struct sb_name to_name); /* replaces what POSIX's rename() replaces */
     uint16_t (*list)(struct sb_fs *fs, uint32_t directory, uint64_t cookie, struct sb_listed *entry,
                      bool *end); /* the first entry behind the cookie */
+    uint16_t (*sync)(struct sb_fs *fs, uint32_t node); /* what was written stays; NULL: it does at once, or never */
     void (*hold)(struct sb_fs *fs, uint32_t node);
     void (*release)(struct sb_fs *fs, uint32_t node);
 };

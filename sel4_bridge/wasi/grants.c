@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fd.h"
+#include "topic.h"
 
 static bool begins(const char *text, const char *with)
 {
@@ -32,10 +33,9 @@ static bool number(const char *text, uint32_t *value)
     return sum <= UINT32_MAX;
 }
 
-/* The directory of that path in the slot's tree, made where it is missing. */
-static bool make_directories(struct sb_wasi_slot *slot, struct sb_name path, uint32_t *node)
+/* The directory of that path in the file system, made where it is missing. */
+static bool make_directories(struct sb_fs *fs, struct sb_name path, uint32_t *node)
 {
-    struct sb_fs *fs = &slot->tree.fs;
     *node = fs->root;
     uint32_t at = 0;
     while (at < path.size) {
@@ -59,23 +59,61 @@ static bool make_directories(struct sb_wasi_slot *slot, struct sb_name path, uin
     return true;
 }
 
+/* Where the directories of a path lie: on flash below /data where there is flash, else in RAM. */
+static struct sb_fs *file_system(struct sb_wasi_slot *slot, struct sb_name *path)
+{
+    static const char data[] = "/data";
+    const uint32_t size = sizeof data - 1;
+    bool persistent = path->size >= size && memcmp(path->bytes, data, size) == 0 &&
+                      (path->size == size || path->bytes[size] == '/');
+    if (!persistent || slot->host->data == NULL) {
+        return &slot->tree.fs;
+    }
+    path->bytes += size;
+    path->size -= size;
+    if (slot->flash.used) {
+        return &slot->flash.fs;
+    }
+    uint16_t error = sb_flash_start(&slot->flash, slot->policy.max_bytes);
+    return error == SB_E_SUCCESS ? &slot->flash.fs : error == SB_E_NODEV ? &slot->tree.fs : NULL;
+}
+
 static bool preopen(struct sb_wasi_slot *slot, const char *text)
 {
     struct sb_name path = {text, (uint32_t)strlen(text)};
     bool read_only = path.size > 3 && memcmp(text + path.size - 3, ":ro", 3) == 0;
     path.size -= read_only ? 3 : 0;
+    struct sb_name inside = path;
+    for (uint32_t at = 0; at + 2 < path.size; at++) { /* "/place::/name" */
+        if (text[at] == ':' && text[at + 1] == ':') {
+            inside.size = at;
+            path = (struct sb_name){text + at + 2, path.size - at - 2};
+            break;
+        }
+    }
+    struct sb_fs *fs = file_system(slot, &inside);
     uint32_t node;
     uint32_t fd;
-    if (path.size == 0 || !make_directories(slot, path, &node)) {
+    if (path.size == 0 || fs == NULL || !make_directories(fs, inside, &node)) {
         return false;
     }
     uint64_t denied = read_only ? SB_RIGHTS_CHANGE : 0;
     struct sb_fd open = {.kind = SB_FD_DIRECTORY,
                          .rights = SB_RIGHTS_DIRECTORY & ~denied,
                          .inheriting = (SB_RIGHTS_DIRECTORY | SB_RIGHTS_FILE) & ~denied,
-                         .node = {&slot->tree.fs, node},
+                         .node = {fs, node},
                          .preopen = path};
     return sb_fd_open(slot, &open, &fd) == SB_E_SUCCESS;
+}
+
+/* /mqtt is preopened with the first of its words. */
+static bool grant_topics(struct sb_wasi_slot *slot, const char *filter)
+{
+    bool is_open = false;
+    for (uint32_t fd = 0; fd < SB_MAX_FDS; fd++) {
+        is_open |= slot->fds[fd].kind == SB_FD_TOPICS;
+    }
+    return *filter != 0 && (is_open || sb_topics_preopen(slot));
 }
 
 static bool apply(struct sb_wasi_slot *slot, const char *text)
@@ -83,6 +121,9 @@ static bool apply(struct sb_wasi_slot *slot, const char *text)
     uint32_t value;
     if (begins(text, "dir=")) {
         return preopen(slot, text + 4);
+    }
+    if (begins(text, "publish=") || begins(text, "subscribe=")) {
+        return grant_topics(slot, strchr(text, '=') + 1);
     }
     if (same(text, "clocks=off")) {
         slot->policy.clocks = false;
@@ -96,21 +137,53 @@ static bool apply(struct sb_wasi_slot *slot, const char *text)
         slot->policy.max_fds = value < SB_MAX_FDS ? value : SB_MAX_FDS;
         return true;
     }
+    if (begins(text, "output=") && number(text + 7, &value)) {
+        slot->policy.output_rate = value;
+        slot->output_left = value;
+        slot->output_at_ns = slot->host->monotonic_ns(slot->host->context);
+        return true;
+    }
+    if (begins(text, "resolution=") && number(text + 11, &value)) {
+        slot->policy.resolution_ns = value;
+        return true;
+    }
     if (begins(text, "bytes=") && number(text + 6, &value)) {
         uint32_t blocks = value / SB_TREE_BLOCK;
+        slot->policy.max_bytes = value < slot->policy.max_bytes ? value : slot->policy.max_bytes;
         slot->tree.blocks_max = blocks < slot->tree.blocks_max ? blocks : slot->tree.blocks_max;
         return true;
     }
     return false;
 }
 
-void sb_grants_apply(struct sb_wasi_slot *slot)
+const char *sb_grants_next(const struct sb_wasi_slot *slot, const char *word, const char *after)
 {
     const char *text = slot->text + slot->args_size + slot->env_size;
-    for (uint32_t i = 0; i < slot->grantc; i++) { /* measured: grantc strings are there */
-        if (!apply(slot, text)) {
-            slot->counters.refused++;
+    for (uint32_t i = 0; i < slot->grantc; i++) {
+        if ((after == NULL || text > after) && begins(text, word)) {
+            return text + strlen(word);
         }
         text += strlen(text) + 1;
+    }
+    return NULL;
+}
+
+/* What is preopened: directories, then /mqtt. */
+static int round_of(const char *text)
+{
+    return begins(text, "dir=") ? 1 : begins(text, "publish=") || begins(text, "subscribe=") ? 2 : 0;
+}
+
+/* Limits first: what is preopened, and how large it may get, does not depend on the order of the strings. */
+void sb_grants_apply(struct sb_wasi_slot *slot)
+{
+    for (int round = 0; round < 3; round++) {
+        const char *text = slot->text + slot->args_size + slot->env_size;
+        for (uint32_t i = 0; i < slot->grantc; i++) { /* measured: grantc strings are there */
+            if (round_of(text) == round && !apply(slot, text)) {
+                slot->counters.refused++;
+            }
+            text += strlen(text) + 1;
+        }
     }
 }

@@ -21,8 +21,8 @@
 #define COUNTERS_EVERY 64u /* calls; the statistics lag behind by less */
 #define NS_PER_S UINT64_C(1000000000)
 
-uintptr_t sb_system_vaddr;
-#define SB_X(s) uintptr_t sb_io##s##_vaddr, sb_launch##s##_vaddr, sb_log##s##_vaddr, sb_tree##s##_vaddr;
+uintptr_t sb_system_vaddr, sb_data_vaddr;
+#define SB_X(s) uintptr_t sb_io##s##_vaddr, sb_launch##s##_vaddr, sb_log##s##_vaddr, sb_mail##s##_vaddr, sb_tree##s##_vaddr;
 SB_EACH_SLOT(SB_X)
 #undef SB_X
 
@@ -139,6 +139,20 @@ static void wake_at(void *context, uint32_t slot, uint64_t deadline_ns)
     arm();
 }
 
+static uint16_t ask_store(void *context, uint64_t label, const uint64_t arguments[SB_DATA_ARGUMENTS],
+                          uint64_t results[SB_DATA_RESULTS])
+{
+    (void)context;
+    for (unsigned i = 0; i < SB_DATA_ARGUMENTS; i++) {
+        microkit_mr_set((seL4_Uint8)i, arguments[i]);
+    }
+    (void)microkit_ppcall(SB_CH_WASI_STORE, microkit_msginfo_new(label, SB_DATA_ARGUMENTS));
+    for (unsigned i = 0; i < SB_DATA_RESULTS; i++) {
+        results[i] = microkit_mr_get((seL4_Uint8)(1 + i));
+    }
+    return (uint16_t)microkit_mr_get(0);
+}
+
 static struct sb_wasi_host host = {
     .monotonic_ns = monotonic_ns,
     .realtime_ns = realtime_ns,
@@ -148,11 +162,13 @@ static struct sb_wasi_host host = {
     .trace = trace,
     .input = input,
     .wake_at = wake_at,
+    .data = ask_store,
 };
 
 void init(void)
 {
     frequency_hz = sb_counter_hz();
+    host.data_region = (struct sb_data_region *)sb_data_vaddr;
     host.resolution_ns = (NS_PER_S + frequency_hz - 1) / frequency_hz; /* one tick */
     uint8_t boot_seed[32] = {0};
     uint64_t now = sb_counter_ticks();
@@ -160,7 +176,8 @@ void init(void)
     sb_random_seed(&random_state, boot_seed);
 #define SB_X(s)                                                                                                   \
     sb_wasi_slot_init(&slots[s].wasi, s, &host, (uint8_t *)sb_io##s##_vaddr,                                      \
-                      (const struct sb_launch *)sb_launch##s##_vaddr, (void *)sb_tree##s##_vaddr, SB_TREE_SIZE);  \
+                      (const struct sb_launch *)sb_launch##s##_vaddr, (struct sb_mail *)sb_mail##s##_vaddr,       \
+                      (void *)sb_tree##s##_vaddr, SB_TREE_SIZE);                                                  \
     slots[s].output = (struct sb_output){(struct sb_log *)sb_log##s##_vaddr, 0};                                  \
     slots[s].wake_ns = UINT64_MAX;
     SB_EACH_SLOT(SB_X)
@@ -180,9 +197,14 @@ static void timer_fired(void)
     arm();
 }
 
-static void log_was_read(void)
+/* The supervisor has read from a log, a run is over, or there is mail. */
+static void supervisor_notified(void)
 {
     for (uint32_t s = 0; s < SB_SLOTS; s++) {
+        sb_wasi_slot_ended(&slots[s].wasi);
+        if (sb_wasi_slot_mail(&slots[s].wasi)) {
+            microkit_notify(SB_CH_WASI_ENGINE(s));
+        }
         if (slots[s].waits_for_output) {
             slots[s].waits_for_output = false;
             microkit_notify(SB_CH_WASI_ENGINE(s));
@@ -195,7 +217,7 @@ void notified(microkit_channel ch)
     if (ch == SB_CH_WASI_TIMER) {
         timer_fired();
     } else if (ch == SB_CH_WASI_SUPERVISOR) {
-        log_was_read();
+        supervisor_notified();
     }
 }
 

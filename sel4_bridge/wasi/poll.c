@@ -4,7 +4,8 @@
  *
  * Contract: nothing blocks. If no subscription has happened yet, the earliest clock becomes the slot's wake-up time and
  * the answer is SB_PENDING; relative timeouts count from the first time the call came. A subscription that can't be
- * waited for (no such descriptor, no such clock) is an event with an error. Streams are always ready.
+ * waited for (no such descriptor, no such clock) is an event with an error. Streams and files are always ready; topics
+ * and sockets when there is something to read, room to write, or an end.
  */
 #include <string.h>
 
@@ -15,6 +16,7 @@
 enum { SUBSCRIPTION_SIZE = 48, EVENT_SIZE = 32 };
 enum { EVENT_CLOCK = 0, EVENT_FD_READ = 1, EVENT_FD_WRITE = 2 };
 enum { CLOCK_ABSTIME = 1 };
+enum { HANGUP_OFFSET = 24 }; /* of `flags` in an event, fd_readwrite.flags */
 
 struct subscription {
     uint64_t userdata;
@@ -64,6 +66,10 @@ static uint16_t due_at(const struct sb_wasi_slot *slot, const struct subscriptio
         left_ns = left_ns > clock_ns ? left_ns - clock_ns : 0;
     }
     *due_ns = left_ns < UINT64_MAX - 1 - start_ns ? start_ns + left_ns : UINT64_MAX - 1;
+    uint64_t step_ns = slot->policy.resolution_ns;
+    if (step_ns > 1 && *due_ns < UINT64_MAX - step_ns) {
+        *due_ns = (*due_ns + step_ns - 1) / step_ns * step_ns; /* what waits is a clock as well */
+    }
     return SB_E_SUCCESS;
 }
 
@@ -72,7 +78,21 @@ static void poll_descriptor(struct sb_wasi_slot *slot, const struct subscription
     struct sb_fd *open;
     uint64_t right = wanted->tag == EVENT_FD_READ ? SB_RIGHT_FD_READ : SB_RIGHT_FD_WRITE;
     uint16_t error = sb_fd_get(slot, wanted->id, SB_RIGHT_POLL_FD_READWRITE | right, &open);
-    emit(out, wanted, error, error == SB_E_SUCCESS ? 1 : 0);
+    uint32_t ready = error == SB_E_SUCCESS ? 1 : 0;
+    bool hung_up = false;
+    if (error == SB_E_SUCCESS && open->kind == SB_FD_CHANNEL) {
+        const struct sb_channel *channel = &slot->channels.all[open->channel];
+        error = wanted->tag == EVENT_FD_READ ? sb_channel_ready(channel, &ready)
+                                             : sb_channel_writable(&slot->channels, channel);
+        if (error == SB_E_AGAIN) {
+            return;
+        }
+        hung_up = channel->ended || channel->state == SB_CHANNEL_BROKEN;
+    }
+    emit(out, wanted, error, ready);
+    if (hung_up) {
+        out->bytes[out->used - EVENT_SIZE + HANGUP_OFFSET] = 1;
+    }
 }
 
 uint16_t sb_wasi_poll_oneoff(struct sb_wasi_slot *slot, struct sb_in in, struct sb_out *out, uint32_t *nevents)

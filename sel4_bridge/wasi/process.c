@@ -6,7 +6,7 @@
 uint16_t sb_wasi_proc_exit(struct sb_wasi_slot *slot, uint32_t code)
 {
     for (uint32_t fd = 0; fd < SB_MAX_FDS; fd++) {
-        sb_fd_close(&slot->fds[fd]);
+        sb_fd_close(slot, &slot->fds[fd]);
     }
     slot->exited = true;
     slot->exit_code = code;

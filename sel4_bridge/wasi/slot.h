@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "channel.h"
+#include "flash_tree.h"
 #include "sb_launch.h"
 #include "sb_layout.h"
 #include "sb_log.h"
@@ -51,9 +53,21 @@ struct sb_wasi_host {
     uint32_t (*input)(void *context, uint32_t slot, uint8_t *bytes, uint32_t size);
     /* Wake the slot at this monotonic time; replaces an earlier wish, UINT64_MAX cancels. */
     void (*wake_at)(void *context, uint32_t slot, uint64_t monotonic_ns);
+    /* One call of the store (sb_data.h), its errno; NULL: there is none, /data lies in RAM. */
+    uint16_t (*data)(void *context, uint64_t label, const uint64_t arguments[SB_DATA_ARGUMENTS],
+                     uint64_t results[SB_DATA_RESULTS]);
+    struct sb_data_region *data_region; /* shared with it */
 };
 
-enum sb_fd_kind { SB_FD_CLOSED = 0, SB_FD_INPUT, SB_FD_OUTPUT, SB_FD_FILE, SB_FD_DIRECTORY };
+enum sb_fd_kind {
+    SB_FD_CLOSED = 0,
+    SB_FD_INPUT,
+    SB_FD_OUTPUT,
+    SB_FD_FILE,
+    SB_FD_DIRECTORY,
+    SB_FD_TOPICS, /* the directory /mqtt */
+    SB_FD_CHANNEL /* a topic or a socket */
+};
 
 struct sb_fd {
     enum sb_fd_kind kind;
@@ -62,6 +76,7 @@ struct sb_fd {
     uint64_t rights, inheriting;
     struct sb_node node;        /* SB_FD_FILE, SB_FD_DIRECTORY: held */
     uint64_t offset;            /* SB_FD_FILE, bytes */
+    uint32_t channel;           /* SB_FD_CHANNEL */
     struct sb_name preopen;     /* name of a preopened directory, size 0: it isn't one */
 };
 
@@ -69,6 +84,9 @@ struct sb_fd {
 struct sb_wasi_policy {
     bool clocks, random;
     uint32_t max_fds; /* open descriptors, <= SB_MAX_FDS */
+    uint32_t output_rate; /* bytes a second to the streams, UINT32_MAX: as the log takes them */
+    uint64_t resolution_ns; /* of clocks, at least; 0: the clock's own */
+    uint64_t max_bytes; /* of files, in RAM and on flash each; UINT64_MAX: as there is room */
 };
 
 struct sb_wasi_counters {
@@ -91,19 +109,29 @@ struct sb_wasi_slot {
     char text[sizeof(((struct sb_launch *)0)->text)]; /* arguments, environment, grants */
     uint64_t waiting_label;              /* the call last answered SB_PENDING, 0: none */
     uint64_t poll_start_ns;              /* when the waiting poll_oneoff came first */
+    uint64_t output_left, output_at_ns;  /* of output_rate: bytes that may be written, as of then */
+    bool over;                           /* the run has ended, everything is closed */
     bool exited;                         /* proc_exit was called */
     uint32_t exit_code;
 
     struct sb_tree tree; /* the slot's files in RAM, empty at every start */
     void *tree_memory;
     size_t tree_size; /* bytes */
+    struct sb_channels channels; /* to the agent */
+    struct sb_flash_tree flash; /* the slot's /data on flash, which outlives it */
 
     struct sb_wasi_counters counters;
 };
 
-/* Once: which slot this is, what it shares, and the private memory of its files. */
+/* Once: which slot this is, what it shares, and the private memory of its files. `mail` NULL: there is no agent. */
 void sb_wasi_slot_init(struct sb_wasi_slot *slot, uint32_t number, const struct sb_wasi_host *host, uint8_t *io,
-                       const struct sb_launch *launch, void *tree_memory, size_t tree_size);
+                       const struct sb_launch *launch, struct sb_mail *mail, void *tree_memory, size_t tree_size);
+
+/* Mail may have moved. True: the slot waits for some call's answer, and should ask again. */
+bool sb_wasi_slot_mail(struct sb_wasi_slot *slot);
+
+/* The run is over, if the launch page says so: closes what it left open. */
+void sb_wasi_slot_ended(struct sb_wasi_slot *slot);
 
 /* Takes a new launch page if there is one, serves the message, leaves the answer in it. */
 void sb_wasi_serve(struct sb_wasi_slot *slot, struct sb_message *message);

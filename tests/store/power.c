@@ -106,7 +106,7 @@ static void boot(void)
         memset(modules[i] + SB_MODULE_SIZE - SIZE_2 - CHUNK, 0xa5, SIZE_2 + CHUNK);
         memset(&launch[i], 0, sizeof launch[i]);
         memset(&control[i], 0, sizeof control[i]);
-        regions[i] = (struct sb_slot_regions){modules[i], &control[i], &launch[i], &logs[i]};
+        regions[i] = (struct sb_slot_regions){modules[i], &control[i], &launch[i], &logs[i], NULL, NULL};
     }
     memset(&supervisor, 0, sizeof supervisor);
     memset(&record, 0xa5, sizeof record);

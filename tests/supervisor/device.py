@@ -166,8 +166,8 @@ class Device:
     def launch(self, slot: int = 0) -> dict[str, Any]:
         """What the wasi domain reads: generation, lossless and the strings."""
         page = self.command("a", bytes([slot]))
-        generation, argc, envc, size, lossless, grantc, _trace = struct.unpack_from("<7I", page)
-        strings = page[28 : 28 + size].split(b"\0")[:-1] if size else []
+        generation, argc, envc, size, lossless, grantc, _trace, _ended = struct.unpack_from("<8I", page)
+        strings = page[32 : 32 + size].split(b"\0")[:-1] if size else []
         assert len(strings) == argc + envc + grantc
         return {
             "generation": generation,

@@ -175,7 +175,7 @@ def test_every_command_of_the_page_exists(device: Device) -> None:
                 found += 1
                 op = READ if cells[2] == "read" else WRITE
                 assert device.request(op, group, int(cells[1].split()[0]), {}) != {"rc": 8}, row
-    assert found == 17
+    assert found == 18
 
 
 def test_output_of_the_device_counts(device: Device) -> None:

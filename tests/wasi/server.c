@@ -24,6 +24,7 @@ static struct sb_random random_state;
 static struct sb_log rings[SB_SLOTS];
 static struct sb_output outputs[SB_SLOTS];
 static struct sb_launch launches[SB_SLOTS];
+static struct sb_mail mails[SB_SLOTS];
 static uint8_t *io[SB_SLOTS], *trees[SB_SLOTS];
 static struct sb_wasi_slot slots[SB_SLOTS];
 
@@ -106,7 +107,7 @@ static void set_up(void)
         memset(io[s], 0, SB_IO_SIZE);
         outputs[s] = (struct sb_output){&rings[s], 0};
         wake_ns[s] = UINT64_MAX;
-        sb_wasi_slot_init(&slots[s], s, &host, io[s], &launches[s], trees[s], SB_TREE_SIZE);
+        sb_wasi_slot_init(&slots[s], s, &host, io[s], &launches[s], &mails[s], trees[s], SB_TREE_SIZE);
     }
 }
 
@@ -472,6 +473,192 @@ static void grants(void)
     CHECK(CALL(SB_WASI_FD_WRITE, file, 1).words[0] == SB_E_NOSPC);
 }
 
+/* Starts slot 0 anew with these grants, NUL-terminated each and one more NUL at the end. */
+static void start_with(const char *grants)
+{
+    uint32_t size = 2;
+    launches[0].argc = 1;
+    launches[0].envc = launches[0].grantc = 0;
+    memcpy(launches[0].text, "p", 2);
+    for (; *grants != 0; grants += strlen(grants) + 1) {
+        memcpy(launches[0].text + size, grants, strlen(grants) + 1);
+        size += (uint32_t)strlen(grants) + 1;
+        launches[0].grantc++;
+    }
+    launches[0].text_size = size;
+    launches[0].generation++;
+}
+
+static void output_rate(void)
+{
+    start_with("output=100\0");
+    memset(io[0], 'x', 300);
+    struct sb_message answer = CALL(SB_WASI_FD_WRITE, 1, 300);
+    CHECK(answer.words[0] == SB_E_SUCCESS && answer.words[1] == 100); /* a second's worth at once */
+    CHECK(CALL(SB_WASI_FD_WRITE, 2, 300).words[0] == SB_PENDING);     /* both streams together */
+    CHECK(wake_ns[0] > now_ns && wake_ns[0] <= now_ns + 10000001);
+    now_ns = wake_ns[0];
+    answer = CALL(SB_WASI_FD_WRITE, 2, 300);
+    CHECK(answer.words[0] == SB_E_SUCCESS && answer.words[1] == 1);
+    now_ns += UINT64_C(500000000);
+    answer = CALL(SB_WASI_FD_WRITE, 1, 300);
+    CHECK(answer.words[1] == 50);
+    now_ns += UINT64_C(5000000000);
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, 300).words[1] == 100); /* what was not used is not saved up */
+    CHECK(CALL(SB_WASI_FD_FDSTAT_SET_FLAGS, 1, 4).words[0] == SB_E_SUCCESS);
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, 300).words[0] == SB_E_AGAIN);
+    start_with("output=0\0");
+    CHECK(CALL(SB_WASI_FD_WRITE, 1, 1).words[0] == SB_E_NOTCAPABLE);
+}
+
+static void resolution(void)
+{
+    start_with("resolution=1000000\0");
+    now_ns = 7654321;
+    CHECK(CALL(SB_WASI_CLOCK_RES_GET, 1).words[1] == 1000000);
+    CHECK(CALL(SB_WASI_CLOCK_TIME_GET, 1, 1).words[1] == 7000000);
+    CHECK(CALL(SB_WASI_CLOCK_TIME_GET, 0, 1).words[1] == 12000000);
+    put_subscription(0, 1, 0, 1, 10, 0); /* 10 ns from now: the clock's next step */
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 48, 32).words[0] == SB_PENDING);
+    CHECK(wake_ns[0] == 8000000);
+    start_with("resolution=1\0");
+    CHECK(CALL(SB_WASI_CLOCK_TIME_GET, 1, 1).words[1] == 7654321);
+}
+
+static struct sb_mail_end agent_down(void)
+{
+    struct sb_mail *mail = &mails[0];
+    return (struct sb_mail_end){.head = &mail->down_head, .tail = &mail->down_tail, .data = mail->down,
+                                .own = mail->down_head};
+}
+
+/* What the agent says; `run` is the slot's. */
+static void say(uint8_t kind, uint8_t channel, uint16_t aux, const void *body, uint32_t size)
+{
+    struct sb_mail_end end = agent_down();
+    struct sb_mail_head head = {kind, channel, aux, slots[0].generation};
+    CHECK(sb_mail_put(&end, &head, sizeof head, body, size));
+    (void)sb_wasi_slot_mail(&slots[0]);
+}
+
+/* The next record of the module's; the size of its body. */
+static uint32_t hear(uint8_t kind, uint8_t channel, uint8_t *body)
+{
+    static uint32_t own;
+    struct sb_mail *mail = &mails[0];
+    struct sb_mail_end end = {.head = &mail->up_head, .tail = &mail->up_tail, .data = mail->up, .own = own};
+    uint8_t record[SB_MAIL_MAX];
+    uint16_t size;
+    struct sb_mail_head head;
+    CHECK(sb_mail_peek(&end, 0, &size) && size >= sizeof head);
+    sb_mail_copy_out(mail->up, own + 2, record, size);
+    memcpy(&head, record, sizeof head);
+    CHECK(head.kind == kind && head.channel == channel && head.run == slots[0].generation);
+    memcpy(body, record + sizeof head, size - sizeof head);
+    sb_mail_drop(&end, size + 2u);
+    own = end.own;
+    (void)sb_wasi_slot_mail(&slots[0]);
+    return size - (uint32_t)sizeof head;
+}
+
+static void topics(void)
+{
+    uint8_t body[SB_MAIL_MAX];
+    const uint32_t credit = 5000;
+    start_with("publish=a/+/c\0subscribe=in/#\0");
+    CHECK(error_of_open(3, "out/a/c", 1) == SB_E_NOTCAPABLE);
+    CHECK(error_of_open(3, "out/a/b/c/d", 1) == SB_E_NOTCAPABLE);
+    CHECK(error_of_open(3, "in/a/b/c", 0) == SB_E_NOTCAPABLE);
+    CHECK(error_of_open(3, "in", 0) == SB_E_NOENT);
+    uint64_t out = must_open(3, "out/a/b/c", 1);
+    uint64_t in = must_open(3, "in/in", 0); /* "in/#" is "in" as well */
+    CHECK(hear(SB_MAIL_HELLO, 0, body) == 0);
+    CHECK(hear(SB_MAIL_OPEN, 0, body) == 4 + 5 && memcmp(body + 4, "a/b/c", 5) == 0);
+    CHECK(hear(SB_MAIL_OPEN, 1, body) == 4 + 2);
+    memcpy(io[0], "hello", 5);
+    CHECK(CALL(SB_WASI_FD_WRITE, out, 5).words[0] == SB_PENDING); /* nobody has answered */
+    say(SB_MAIL_OPENED, 0, 0, &credit, 4);
+    say(SB_MAIL_OPENED, 1, 0, &credit, 4);
+    CHECK(CALL(SB_WASI_FD_WRITE, out, 5).words[1] == 5);
+    CHECK(hear(SB_MAIL_DATA, 0, body) == 5 && memcmp(body, "hello", 5) == 0);
+    memset(io[0], 'y', SB_MAIL_DATA_MAX);
+    CHECK(CALL(SB_WASI_FD_WRITE, out, SB_MAIL_DATA_MAX).words[1] == SB_MAIL_DATA_MAX);
+    CHECK(CALL(SB_WASI_FD_WRITE, out, SB_MAIL_DATA_MAX).words[0] == SB_PENDING); /* no credit for another */
+    CHECK(CALL(SB_WASI_FD_WRITE, out, SB_MAIL_DATA_MAX + 1).words[0] == SB_E_MSGSIZE);
+    CHECK(hear(SB_MAIL_DATA, 0, body) == SB_MAIL_DATA_MAX);
+    say(SB_MAIL_CREDIT, 0, 0, &credit, 4);
+    CHECK(CALL(SB_WASI_FD_WRITE, out, 1).words[1] == 1 && hear(SB_MAIL_DATA, 0, body) == 1);
+
+    CHECK(CALL(SB_WASI_FD_READ, in, 100).words[0] == SB_PENDING);
+    put_subscription(0, 9, 1, (uint32_t)in, 0, 0);
+    CHECK(CALL(SB_WASI_POLL_ONEOFF, 48, 32).words[0] == SB_PENDING);
+    say(SB_MAIL_DATA, 1, 0, "one", 3);
+    say(SB_MAIL_DATA, 1, 0, "second", 6);
+    put_subscription(0, 9, 1, (uint32_t)in, 0, 0);
+    struct sb_message answer = CALL(SB_WASI_POLL_ONEOFF, 48, 32);
+    CHECK(answer.words[0] == SB_E_SUCCESS && event_userdata(0) == 9 && io[0][16] == 3);
+    CHECK(CALL(SB_WASI_FD_READ, in, 100).words[1] == 3 && memcmp(io[0], "one", 3) == 0);
+    CHECK(CALL(SB_WASI_FD_READ, in, 4).words[1] == 4 && memcmp(io[0], "seco", 4) == 0);
+    CHECK(CALL(SB_WASI_FD_READ, in, 4).words[1] == 2 && memcmp(io[0], "nd", 2) == 0);
+    CHECK(hear(SB_MAIL_CREDIT, 1, body) == 4 && body[0] == 3 + 6 + 2 * SB_MAIL_FRAME);
+    CHECK(CALL(SB_WASI_FD_CLOSE, out).words[0] == SB_E_SUCCESS && hear(SB_MAIL_CLOSE, 0, body) == 0);
+    launches[0].ended = launches[0].generation;
+    sb_wasi_slot_ended(&slots[0]);
+    CHECK(hear(SB_MAIL_CLOSE, 1, body) == 0);
+}
+
+/* Mail that makes no sense: dropped and counted, whatever it is. */
+static void hostile_mail(void)
+{
+    uint8_t body[SB_MAIL_MAX];
+    start_with("publish=#\0subscribe=#\0");
+    state = 4711;
+    for (int round = 0; round < 100000; round++) {
+        struct sb_mail_end end = agent_down();
+        uint64_t size = draw() % 4 == 0 ? draw() % (SB_MAIL_MAX - 8) : draw() % 24;
+        draw_bytes(body, (uint32_t)size);
+        struct sb_mail_head head = {(uint8_t)(draw() % 10), (uint8_t)(draw() % 14),
+                                    (uint16_t)(draw() % 2 == 0 ? 0 : draw()),
+                                    draw() % 8 == 0 ? (uint32_t)draw() : slots[0].generation};
+        if (draw() % 4 == 0) {
+            const uint32_t credit = 1000;
+            head.kind = SB_MAIL_OPENED;
+            head.aux = 0;
+            memcpy(body, &credit, 4);
+            size = 4;
+        }
+        (void)sb_mail_put(&end, &head, draw() % 64 == 0 ? (uint32_t)draw() % 8 : sizeof head, body, (uint32_t)size);
+        if (draw() % 1000 == 0) {
+            mails[0].up_tail = (uint32_t)draw();
+        } else {
+            mails[0].up_tail = mails[0].up_head;
+        }
+        (void)sb_wasi_slot_mail(&slots[0]);
+        switch (draw() % 8) {
+        case 0:
+            put_paths(draw() % 2 == 0 ? "in/x" : "out/x", "");
+            (void)CALL(SB_WASI_PATH_OPEN, 3, 0, 4 + draw() % 2, 0, ~0ul, 0, draw() % 2 * 4);
+            break;
+        case 1:
+            (void)CALL(SB_WASI_FD_CLOSE, 4 + draw() % 12);
+            break;
+        case 2:
+            (void)CALL(SB_WASI_FD_READ, 4 + draw() % 12, draw() % 5000);
+            break;
+        case 3:
+            (void)CALL(SB_WASI_FD_WRITE, 4 + draw() % 12, draw() % 5000);
+            break;
+        case 4:
+            put_subscription(0, 1, (uint8_t)(1 + draw() % 2), (uint32_t)(4 + draw() % 12), 0, 0);
+            (void)CALL(SB_WASI_POLL_ONEOFF, 48, 32);
+            break;
+        default:
+            break;
+        }
+    }
+    CHECK(slots[0].channels.broken > 1000);
+}
+
 static void arguments(void)
 {
     struct sb_message answer = CALL0(SB_WASI_ARGS_SIZES_GET);
@@ -578,7 +765,9 @@ int main(int argc, char **argv)
     } cases[] = {
         {"refused", refused},         {"poll_clocks", poll_clocks}, {"poll_mixed", poll_mixed}, {"arguments", arguments},
         {"containment", containment}, {"read_only", read_only},     {"full_tree", full_tree},
-        {"unlinked", unlinked},       {"grants", grants},           {"restart", restart},         {"write_lines", write_lines}, {"full_log", full_log},     {"chacha", chacha},
+        {"unlinked", unlinked},       {"grants", grants},           {"restart", restart},       {"write_lines", write_lines},
+        {"full_log", full_log},       {"chacha", chacha},           {"topics", topics},         {"output_rate", output_rate},
+        {"resolution", resolution},   {"hostile_mail", hostile_mail},
     };
     CHECK(argc >= 2);
     set_up();

@@ -25,6 +25,10 @@ CASES = (
     "full_tree",
     "unlinked",
     "grants",
+    "output_rate",
+    "resolution",
+    "topics",
+    "hostile_mail",
 )
 
 
