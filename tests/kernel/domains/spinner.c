@@ -6,6 +6,8 @@
 #include "shares.h"
 #include "say.h"
 
+#define EVERY "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
+
 uintptr_t shares_base;
 uintptr_t uart_base;
 
@@ -20,22 +22,22 @@ void init(void)
     uint64_t seed = 0x1111111111111111u * (number + 1);
     uint64_t rounding = (uint64_t)(number + 1) << 22; /* FPCR.RMode */
     __asm__ volatile("msr fpcr, %0\n\tmsr tpidr_el0, %1" ::"r"(rounding), "r"(seed));
-    __asm__ volatile("dup v0.2d, %0\n\tdup v1.2d, %0\n\tdup v15.2d, %0\n\tdup v16.2d, %0\n\tdup v31.2d, %0" ::"r"(seed)
-                     : "v0", "v1", "v15", "v16", "v31");
+    __asm__ volatile("mov x9, %0\n\t.irp r, " EVERY "\n\tdup v\\r\\().2d, x9\n\tadd x9, x9, #1\n\t.endr" ::"r"(seed)
+                     : "x9");
     for (;;) {
         uint64_t bad;
-        /* Differences of the five registers' two halves, gathered without touching them. */
-        __asm__ volatile("mov %0, xzr\n\t"
-                         "mov x9, v0.d[0]\n\teor x9, x9, %1\n\torr %0, %0, x9\n\t"
-                         "mov x9, v1.d[1]\n\teor x9, x9, %1\n\torr %0, %0, x9\n\t"
-                         "mov x9, v15.d[0]\n\teor x9, x9, %1\n\torr %0, %0, x9\n\t"
-                         "mov x9, v16.d[1]\n\teor x9, x9, %1\n\torr %0, %0, x9\n\t"
-                         "mov x9, v31.d[0]\n\teor x9, x9, %1\n\torr %0, %0, x9\n\t"
+        /* Differences of the registers' two halves, gathered without touching them. */
+        __asm__ volatile("mov %0, xzr\n\tmov x10, %1\n\t"
+                         ".irp r, " EVERY "\n\t"
+                         "mov x9, v\\r\\().d[0]\n\teor x9, x9, x10\n\torr %0, %0, x9\n\t"
+                         "mov x9, v\\r\\().d[1]\n\teor x9, x9, x10\n\torr %0, %0, x9\n\t"
+                         "add x10, x10, #1\n\t"
+                         ".endr\n\t"
                          "mrs x9, tpidr_el0\n\teor x9, x9, %1\n\torr %0, %0, x9\n\t"
                          "mrs x9, fpcr\n\teor x9, x9, %2\n\torr %0, %0, x9\n\t"
                          : "=&r"(bad)
                          : "r"(seed), "r"(rounding)
-                         : "x9");
+                         : "x9", "x10");
         if (bad) {
             shares->spinner[number].fpu_errors++;
         }
