@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Broker", "find_mosquitto", "running_broker"]
 
-START_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
 START_ATTEMPTS = 3  # a port found free may be taken before mosquitto binds it
 POLL_S = 0.01

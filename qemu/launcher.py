@@ -47,7 +47,8 @@ __all__ = ["READY_TIMEOUT_S", "Device", "attach", "find_qemu", "image_for", "run
 
 READY_TIMEOUT_S = 60.0  # generous: a loaded machine emulates slowly
 QUIT_TIMEOUT_S = 5.0
-QMP_TIMEOUT_S = 10.0
+KILL_TIMEOUT_S = 60.0  # until the system has taken down a process that was killed
+QMP_TIMEOUT_S = 30.0
 FLASH_NAME = "flash.img"
 CONSOLE_LIMIT = 65536  # bytes of console text kept for an error message
 READY_LINE = "wasel: ready"
@@ -94,7 +95,11 @@ class Device:
         host, _, port = address.rpartition(":")
         console = socket.create_connection((host, int(port)), timeout=QMP_TIMEOUT_S)
         started = time.monotonic()
-        await self.execute("system_reset")
+        try:
+            await self.execute("system_reset")
+        except BootError:
+            console.close()
+            raise
         await _wait_ready(console, self.record, timeout_s)
         return (time.monotonic() - started) * 1000
 
@@ -133,7 +138,7 @@ async def _wait_gone(record: Record, patience_s: float) -> None:
         if not gone.is_set():
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-            await asyncio.wait_for(gone.wait(), QUIT_TIMEOUT_S)
+            await asyncio.wait_for(gone.wait(), KILL_TIMEOUT_S)
     finally:
         loop.remove_reader(handle)
         os.close(handle)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "ProgramError", "end_process", "environment_for", "run_wasel", "running_agent"]
 
 STOP_TIMEOUT_S = 10.0
-COMMAND_TIMEOUT_S = 60.0
+COMMAND_TIMEOUT_S = 300.0
 
 
 class ProgramError(QemuError):

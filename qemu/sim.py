@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["POWER_CUT_EXIT", "READY_TIMEOUT_S", "SimOptions", "Simulator", "replay", "run", "running_simulator"]
 
 READY_LINE = b"wasel: ready"
-READY_TIMEOUT_S = 20.0  # generous: a loaded machine is slow
-END_TIMEOUT_S = 5.0
+READY_TIMEOUT_S = 60.0  # generous: a loaded machine is slow
+END_TIMEOUT_S = 60.0  # generous: a recording gets its end on a busy machine, too
 POWER_CUT_EXIT = 75  # main.c: the power went as `cut` asked
 TIMES = ("real", "virtual")
 SLOT = 0

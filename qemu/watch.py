@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Seen", "Watch", "watch_device"]
 
-CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 60.0
 
 M = TypeVar("M", Desired, LogLine, State)
 
