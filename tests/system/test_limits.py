@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 pytestmark = pytest.mark.system
+PING_MS = 100  # guest time
+PINGS = 100
 GUEST_TIME = ("-icount", "shift=3,sleep=off")
 ENDLESS = m.module(m.LOOP_FOR_EVER)
 TRAPS = m.module(m.UNREACHABLE)
@@ -87,6 +90,16 @@ async def ping_ms(link: Link) -> float:
     return (await guest_now(link) - before) / dt.timedelta(milliseconds=1)
 
 
+async def quickest_ping_ms(link: Link) -> float:
+    """The first below PING_MS, else the quickest of many: guest time goes on while a busy host is slow to ask."""
+    quickest = math.inf
+    for _ in range(PINGS):
+        quickest = min(quickest, await ping_ms(link))
+        if quickest < PING_MS:
+            break
+    return quickest
+
+
 async def until(link: Link, slot: int, condition: Callable[[SlotStatus], bool]) -> SlotStatus:
     async with asyncio.timeout(RUN_TIMEOUT_S):
         while not condition(status := await link.slot(slot)):  # noqa: ASYNC110 - the device is asked, it does not call
@@ -103,7 +116,7 @@ async def test_a_neighbour_with_a_budget_costs_less_than_a_tenth(link: Link) -> 
     await link.stop(0)
     await link.start(0, limits=Limits(budget_percent=20))
     limited_us = await work_us(link)
-    assert min([await ping_ms(link) for _ in range(5)]) < 100
+    assert await quickest_ping_ms(link) < PING_MS
     assert (await link.slot(0)).state == "running"
     print(f"slot 1's time beside an endless loop: {free_us / idle_us:.3f} of its time alone")
     print(f"beside one with a budget of 20 %: {limited_us / idle_us:.3f}")
