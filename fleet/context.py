@@ -23,8 +23,9 @@ from fleet import journal
 from fleet.artifacts import Shelf
 from fleet.bus import Bus
 from fleet.database import Database, upgrade
+from fleet.engine import Engine
 from fleet.enrolment import credentials
-from fleet.lease import LeaderLease
+from fleet.lease import LeaderLease, LostLeaseError
 from fleet.service import Service
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Fleet:
         self.lease = LeaderLease(self.database, self.worker, settings.data / "leader.lock", settings.lease_s)
         self.leads = False
         self.service: Service | None = None
+        self.engine = Engine(self.database, self.lease, self.bus, self._ordered, settings.tick_s)
         self.let_in: Callable[[Mapping[str, str]], Awaitable[None]] | None = None
         """Tells the server's own broker which devices may log in; None: the broker is somebody else's."""
         self.broker_ca, self.ca_hash = _read_ca(settings.device_ca_path)
@@ -110,6 +112,12 @@ class Fleet:
         if self._loop is not None and self.service is not None:
             self._loop.call_soon_threadsafe(self.service.publisher.wake)
 
+    def rollouts_changed(self, number: int) -> None:
+        """Say that a person did something to a rollout."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.engine.wake)
+        self.bus.post(f"rollout:{number}", "changed", {"id": number})
+
     def devices_changed(self) -> None:
         """Say that devices came or went; returns when the server's own broker knows. Not on the loop."""
         if self._loop is None:
@@ -124,7 +132,12 @@ class Fleet:
     # Tasks
 
     def _reported(self, merged: Merged) -> None:
-        del merged
+        if self.leads:
+            self.engine.reported(merged.words)
+
+    def _ordered(self) -> None:
+        if self.service is not None:
+            self.service.publisher.wake()
 
     async def _elect(self) -> None:
         """Become the leader whenever there is none, and be it while the lease lasts."""
@@ -139,14 +152,15 @@ class Fleet:
             await asyncio.sleep(LEASE_POLL_S)
 
     async def _lead(self) -> None:
-        work = [asyncio.create_task(self._prune())]
+        work = [asyncio.create_task(self._prune()), asyncio.create_task(self.engine.run())]
         if self.service is not None:
             work.append(asyncio.create_task(self.service.lead()))
         renew = asyncio.create_task(self._renew())
         try:
             done, _ = await asyncio.wait({renew, *work}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
+                with contextlib.suppress(LostLeaseError):
+                    task.result()
         finally:
             for task in (renew, *work):
                 task.cancel()

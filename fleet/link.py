@@ -100,7 +100,10 @@ class Link:
 
     async def _session(self, connection: MqttConnection, lost: asyncio.Future[str]) -> None:
         self._connection = connection
-        await self._subscribe(connection, self._subscriptions)
+        done: dict[str, int] = {}
+        while todo := {topic: qos for topic, qos in self._subscriptions.items() if topic not in done}:
+            await self._subscribe(connection, todo)  # others may be wished for meanwhile
+            done |= todo
         self.connected.set()
         self._on_connected()
         raise BrokerError(await lost)

@@ -52,6 +52,8 @@ class Settings:
     """Public key files of those who may sign reports of the twin gate, separated by ':'."""
     twin_folder: str = ""
     """Where the server's own twin gate worker keeps its key and its devices; empty: reports come over HTTP only."""
+    require_twin: bool = True
+    """No rollout without the twin gate; False: a plan may leave it out (development, simulated fleets)."""
     allow_unsigned: bool = False
     """Take modules without a signature (development)."""
     engine: bool = True

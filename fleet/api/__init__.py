@@ -9,8 +9,17 @@ from fleet.api.devices import router as devices_router
 from fleet.api.enrolment import router as enrolment_router
 from fleet.api.journal import router as journal_router
 from fleet.api.metrics import router as metrics_router
+from fleet.api.rollouts import router as rollouts_router
 from fleet.api.users import router as users_router
 
 __all__ = ["ROUTERS", "metrics_router"]
 
-ROUTERS = (devices_router, enrolment_router, artifacts_router, journal_router, audit_router, users_router)
+ROUTERS = (
+    devices_router,
+    enrolment_router,
+    artifacts_router,
+    rollouts_router,
+    journal_router,
+    audit_router,
+    users_router,
+)

@@ -36,6 +36,10 @@ class Rollout(Base):
     """Since when."""
     released: Mapped[int] = mapped_column(default=0)
     """Releases of this stage so far, for waves with a rate."""
+    forgiven: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What a person saw and went on after: bad and decided devices, and the wave."""
+    joined_ms: Mapped[int] = mapped_column(default=0)
+    """When devices that match were looked for last."""
     created_by: Mapped[str] = mapped_column(String(64))
     approved_by: Mapped[str] = mapped_column(String(64), default="")
     created_ms: Mapped[int]
@@ -68,6 +72,8 @@ class RolloutDevice(Base):
     released_ms: Mapped[int] = mapped_column(default=0)
     until_ms: Mapped[int] = mapped_column(default=0)
     """Deadline of updating, end of checking, or end of the penalty."""
+    starts: Mapped[int] = mapped_column(default=0)
+    """The device's counter of starts when checking began."""
     before: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What the slot should have run before: digest, size, args, env, name; empty: nothing."""
     error: Mapped[str] = mapped_column(String(1000), default="")

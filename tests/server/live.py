@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import os
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from fleet import access
 from fleet.access import SYSTEM, Role
 from fleet.app import create_app
 from fleet.broker import BrokerSettings, running_broker
+from fleet.enrolment import credentials, enroll_many
 from fleet.mqtt_connection import MqttConnection
 from fleet.mqtt_packets import Connect
 from fleet.settings import Settings
 
-DEADLINE_S = 120
+DEADLINE_S = int(os.environ.get("WASEL_TEST_DEADLINE_S", "120"))
 """Generous: the machine may be busy."""
 
 
@@ -55,6 +57,8 @@ class Live:
     broker: object
     http: httpx.AsyncClient
     tokens: dict[Role, str]
+    stop: object
+    """Ends the server."""
 
     @property
     def fleet(self):
@@ -107,11 +111,27 @@ async def application(tmp_path, broker, worker=0, **options):
             name = f"{role.text}{worker}"
             user = access.create_user(session, SYSTEM, name, role)
             tokens[role] = access.create_token(session, SYSTEM, user, "test")
-    async with app.router.lifespan_context(app):
+    async with contextlib.AsyncExitStack() as life:
+        await life.enter_async_context(app.router.lifespan_context(app))
         await until(fleet.service.link.connected.is_set, "a connection to the broker")
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=DEADLINE_S) as http:
-            yield Live(app, broker, http, tokens)
+            yield Live(app, broker, http, tokens, life.aclose)
+
+
+async def devices(live, *names):
+    """Make devices known; gives their agents."""
+
+    def make():
+        with live.fleet.database.write() as session:
+            passwords = enroll_many(session, SYSTEM, names)
+            return passwords, credentials(session)
+
+    passwords, known = await asyncio.to_thread(make)
+    await live.broker.set_devices(known)
+    live.fleet.service.devices_changed()
+    await until(lambda: live.fleet.service._names >= set(names))
+    return [FakeAgent(name, live.broker.device_url(name, passwords[name], tls=False)) for name in names]
 
 
 @dataclass
@@ -127,6 +147,9 @@ class FakeAgent:
     """Sequences of desired states, as they came."""
     applied: int = 0
     reports: int = 0
+    broken: int = 0
+    """Orders that fail from here on."""
+    errors: dict[int, str] = field(default_factory=dict)
     boot: bytes = field(default_factory=lambda: os.urandom(8))
 
     def topic(self, leaf):
@@ -144,6 +167,7 @@ class FakeAgent:
             version="0.1.0",
             slots=tuple(self.slots.values()),
             arena=8 << 20,
+            errors=self.errors,
             boot=self.boot,
             report=self.reports,
         ).encode()
@@ -206,6 +230,14 @@ class FakeAgent:
         if self.applied == self.desired.sequence:
             return
         self.applied = self.desired.sequence
+        self.errors = {}
+        if self.broken and self.desired.slots:
+            self.broken -= 1
+            self.errors = {0: "no space"}
+            self.report()
+            return
+        for number in set(self.slots) - set(self.desired.slots):
+            self.slots[number] = dataclasses.replace(self.slots[number], state="stopped")
         for number, slot in self.desired.slots.items():
             data = self.modules[slot.digest]
             assert hashlib.sha256(data).digest() == slot.digest

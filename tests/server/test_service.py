@@ -4,28 +4,7 @@
 import contextlib
 
 from agent.messages import Desired, LogLine, Metrics
-from fleet.access import SYSTEM
-from fleet.enrolment import credentials, enroll_many
-from tests.server.live import FakeAgent, application, module, serving, until
-
-
-async def devices(live, *names):
-    """Make devices known; gives their agents."""
-
-    def make():
-        with live.fleet.database.write() as session:
-            return enroll_many(session, SYSTEM, names)
-
-    passwords = make()
-    await live.broker.set_devices({name: _hash(live, name) for name in names})
-    live.fleet.service.devices_changed()
-    await until(lambda: live.fleet.service._names >= set(names))
-    return [FakeAgent(name, live.broker.device_url(name, passwords[name], tls=False)) for name in names]
-
-
-def _hash(live, name):
-    with live.fleet.database.read() as session:
-        return credentials(session)[name]
+from tests.server.live import application, devices, module, serving, until
 
 
 async def test_a_module_reaches_devices_and_the_next_replaces_it(tmp_path):
