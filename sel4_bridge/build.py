@@ -39,8 +39,8 @@ from sel4_bridge.libmicrokit import (
     include_flags,
     link_pd,
     sdk_board_folder,
-    sdk_exports_timer,
     sdk_ipc_buffer,
+    sdk_withholds_timer,
 )
 from sel4_bridge.littlefs import LittlefsError, fetch_littlefs
 from sel4_bridge.system import device_system, write_layout_header, write_system_file
@@ -307,11 +307,10 @@ def _checked_sdk(kernel: str, sdk: Path | None, hardware: Hardware) -> Path | No
     if chosen is None:
         raise BuildError(f"genuine seL4 needs the Microkit SDK 2.0.1: set {SDK_VARIABLE} to its folder, or give --sdk")
     try:
-        sdk_board_folder(chosen, board=hardware.name)
-        timer = sdk_exports_timer(chosen, hardware.name)
-    except (OSError, ValueError) as missing:
-        raise BuildError(f"{missing}: {chosen} is no Microkit SDK that wasel can use for {hardware.name}") from missing
-    if not timer:
+        withheld = sdk_withholds_timer(chosen, hardware.name)
+    except FileNotFoundError as missing:
+        raise BuildError(str(missing)) from missing
+    if withheld:
         raise BuildError(
             f"{chosen}: its kernel for {hardware.name} keeps the timer from protection domains; "
             "build that SDK with KernelArmExportPCNTUser and KernelArmExportPTMRUser on"

@@ -30,8 +30,8 @@ __all__ = [
     "include_flags",
     "link_pd",
     "sdk_board_folder",
-    "sdk_exports_timer",
     "sdk_ipc_buffer",
+    "sdk_withholds_timer",
 ]
 
 _HERE = Path(__file__).resolve().parent
@@ -66,11 +66,17 @@ def sdk_board_folder(sdk: Path, config: str = "release", board: str = SDK_BOARD)
     return folder
 
 
-def sdk_exports_timer(sdk: Path, board: str) -> bool:
-    """Whether the SDK's kernel lets protection domains use the generic timer, as ours must; OSError, ValueError."""
-    text = (sdk_board_folder(sdk, board=board) / "include" / "kernel" / "gen_config.json").read_text(encoding="utf-8")
-    settings = json.loads(text)
-    return all(settings.get(name) is True for name in ("EXPORT_PCNT_USER", "EXPORT_PTMR_USER"))
+def sdk_withholds_timer(sdk: Path, board: str) -> bool:
+    """Whether the SDK says that its kernel keeps the generic timer from protection domains; ours must have it.
+
+    An SDK that says nothing of it, or elsewhere, is given the benefit of the doubt.
+    """
+    path = sdk_board_folder(sdk, board=board) / "include" / "kernel" / "gen_config.json"
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return any(settings.get(name) is False for name in ("EXPORT_PCNT_USER", "EXPORT_PTMR_USER"))
 
 
 IPC_BUFFER_SYMBOL = "__sel4_ipc_buffer_obj"
