@@ -27,6 +27,7 @@ from fleet.engine import Engine
 from fleet.enrolment import credentials
 from fleet.lease import LeaderLease, LostLeaseError
 from fleet.service import Service
+from fleet.twin_worker import TwinWorker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -59,6 +60,7 @@ class Fleet:
         self.leads = False
         self.service: Service | None = None
         self.engine = Engine(self.database, self.lease, self.bus, self._ordered, settings.tick_s)
+        self.twin = TwinWorker(settings, self.database, self.shelf, self.worker, self._twin_done)
         self.let_in: Callable[[Mapping[str, str]], Awaitable[None]] | None = None
         """Tells the server's own broker which devices may log in; None: the broker is somebody else's."""
         self.broker_ca, self.ca_hash = _read_ca(settings.device_ca_path)
@@ -116,6 +118,7 @@ class Fleet:
         """Say that a person did something to a rollout."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.engine.wake)
+            self._loop.call_soon_threadsafe(self.twin.wake)
         self.bus.post(f"rollout:{number}", "changed", {"id": number})
 
     def devices_changed(self) -> None:
@@ -135,6 +138,10 @@ class Fleet:
         if self.leads:
             self.engine.reported(merged.words)
 
+    def _twin_done(self, rollout: int) -> None:
+        self.engine.wake()
+        self.bus.publish(f"rollout:{rollout}", "changed", {"id": rollout})
+
     def _ordered(self) -> None:
         if self.service is not None:
             self.service.publisher.wake()
@@ -153,6 +160,8 @@ class Fleet:
 
     async def _lead(self) -> None:
         work = [asyncio.create_task(self._prune()), asyncio.create_task(self.engine.run())]
+        if self.settings.twin:
+            work.append(asyncio.create_task(self.twin.run()))
         if self.service is not None:
             work.append(asyncio.create_task(self.service.lead()))
         renew = asyncio.create_task(self._renew())

@@ -50,8 +50,8 @@ class Settings:
     """Public key files (PEM), separated by ':', whose modules are trusted beside those of the root document."""
     twin_keys: str = ""
     """Public key files of those who may sign reports of the twin gate, separated by ':'."""
-    twin_folder: str = ""
-    """Where the server's own twin gate worker keeps its key and its devices; empty: reports come over HTTP only."""
+    twin: str = ""
+    """Kernel on which the server's own twin gate runs, "standin" or "sel4"; empty: reports come over HTTP only."""
     require_twin: bool = True
     """No rollout without the twin gate; False: a plan may leave it out (development, simulated fleets)."""
     allow_unsigned: bool = False
@@ -79,6 +79,8 @@ class Settings:
             raise UsageError("database: its URL must begin with sqlite: or postgresql:")
         if self.database.startswith("postgresql://"):
             object.__setattr__(self, "database", "postgresql+psycopg" + self.database.removeprefix("postgresql"))
+        if self.twin not in ("", "standin", "sel4"):
+            raise UsageError("twin: standin, sel4, or nothing")
         for name in ("max_artifact_size", "keep_events", "keep_logs", "keep_samples", "lease_s", "tick_s"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name}: must be above 0")

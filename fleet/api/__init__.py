@@ -10,6 +10,7 @@ from fleet.api.enrolment import router as enrolment_router
 from fleet.api.journal import router as journal_router
 from fleet.api.metrics import router as metrics_router
 from fleet.api.rollouts import router as rollouts_router
+from fleet.api.twin import router as twin_router
 from fleet.api.users import router as users_router
 
 __all__ = ["ROUTERS", "metrics_router"]
@@ -19,6 +20,7 @@ ROUTERS = (
     enrolment_router,
     artifacts_router,
     rollouts_router,
+    twin_router,
     journal_router,
     audit_router,
     users_router,

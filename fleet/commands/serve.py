@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,12 @@ def serve(
     twin_key: Annotated[
         list[Path] | None, typer.Option("--twin-key", metavar="KEY.pub", help="Take reports of this twin gate.")
     ] = None,
+    twin: Annotated[
+        str, typer.Option("--twin", help="Twin gate under QEMU: standin, sel4 (needs $MICROKIT_SDK), or off.")
+    ] = "auto",
+    no_twin: Annotated[
+        bool, typer.Option("--no-require-twin", help="Let rollouts leave the twin gate out (development).")
+    ] = False,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="For development images only.")] = False,
 ) -> None:
     """Run the fleet server until SIGTERM or Ctrl-C."""
@@ -53,8 +60,11 @@ def serve(
         "trust_keys": ":".join(str(path.absolute()) for path in trust or ()),
         "twin_keys": ":".join(str(path.absolute()) for path in twin_key or ()),
         "allow_unsigned": allow_unsigned,
+        "twin": {"auto": "sel4" if os.environ.get("MICROKIT_SDK") else "standin", "off": ""}.get(twin, twin),
     }
     settings = dataclasses.replace(settings, **{name: value for name, value in changes.items() if value})  # type: ignore[arg-type]
+    if no_twin:
+        settings = dataclasses.replace(settings, require_twin=False)
     own = None if settings.broker_url else BrokerSettings(host=broker_host or host, port=broker_port)
     listening = Listening(host, port, workers, certificate, key)
 
