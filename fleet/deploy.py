@@ -17,9 +17,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from agent.errors import MessageError
 from agent.messages import Desired
 from agent.messages import DesiredSlot as WireSlot
-from fleet import artifacts, audit, devices
+from fleet import artifacts, audit
 from fleet.access import Role
-from fleet.errors import ConflictError, InvalidError
+from fleet.errors import ConflictError, InvalidError, NotFoundError
 from fleet.models import DesiredSlot, Device
 
 if TYPE_CHECKING:
@@ -148,19 +148,29 @@ def clear(session: Session, principal: Principal, names: Iterable[str], slot: in
 def _apply(
     session: Session, principal: Principal, action: str, names: Iterable[str], slot: int, want: Want | None
 ) -> dict[str, int]:
-    ids: dict[int, str] = {}
-    for name in sorted(set(names)):
-        device = devices.find(session, name)
-        if device.status != "enrolled":
-            raise ConflictError(f"device {name!r} is {device.status}, not enrolled")
-        ids[device.id] = name
-    if not ids:
-        raise InvalidError("no device was named")
+    ids = _enrolled(session, sorted(set(names)))
     sequences = set_slots(session, slot, dict.fromkeys(ids, want))
     target = next(iter(ids.values())) if len(ids) == 1 else f"{len(ids)} devices"
     detail = {"slot": slot, "devices": list(ids.values())[:20]} | ({"digest": want.digest} if want else {})
     audit.append(session, principal, f"device.{action}", target, detail)
     return {ids[number]: sequence for number, sequence in sequences.items()}
+
+
+def _enrolled(session: Session, names: Sequence[str]) -> dict[int, str]:
+    """Give the names of devices by id. NotFoundError, ConflictError for one that is not enrolled."""
+    ids: dict[int, str] = {}
+    for start in range(0, len(names), BATCH):
+        query = select(Device.id, Device.name, Device.status).where(Device.name.in_(names[start : start + BATCH]))
+        found = {row.name: row for row in session.execute(query)}
+        for name in names[start : start + BATCH]:
+            if name not in found:
+                raise NotFoundError(f"device {name!r:.80}: there is none")
+            if found[name].status != "enrolled":
+                raise ConflictError(f"device {name!r} is {found[name].status}, not enrolled")
+            ids[found[name].id] = name
+    if not ids:
+        raise InvalidError("no device was named")
+    return ids
 
 
 def message_of(sequence: int, slots: Iterable[DesiredSlot]) -> bytes:

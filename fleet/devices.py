@@ -149,7 +149,8 @@ def set_tags(
     check_tags(tags)
     removed = list(remove)
     wanted = sorted(set(names))
-    found = {name: number for number, name in session.execute(select(Device.id, Device.name)) if name in set(wanted)}
+    known = set(wanted)
+    found = {name: number for number, name in session.execute(select(Device.id, Device.name)) if name in known}
     if missing := [name for name in wanted if name not in found]:
         raise NotFoundError(f"device {missing[0]!r:.80}: there is none")
     touched = [*tags, *removed]
