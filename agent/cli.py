@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from agent.commands import daemon, deploy, logs, modules, root, run, signing
+from agent.commands import daemon, deploy, doctor, logs, modules, monitor, project, root, run, signing, watch
 from agent.errors import EXIT_FAILURE, EXIT_OK, WaselError
 
 if TYPE_CHECKING:
@@ -74,10 +74,15 @@ def _root(
     """Signed WebAssembly modules on seL4 devices."""
 
 
+app.command()(doctor.doctor)
+app.command()(project.new)
+app.command()(project.build)
+app.command()(watch.watch)
 app.command()(run.run)
 app.command()(modules.flash)
 app.command()(modules.ps)
 app.command()(logs.logs)
+app.command()(monitor.monitor)
 app.command()(modules.start)
 app.command()(modules.stop)
 app.command()(modules.confirm)

@@ -15,9 +15,14 @@ import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.errors import LinkError, UsageError
+from agent.profile import load_profile
 from agent.unix_path import short_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Target", "check_name", "device_dir", "device_names", "resolve", "socket_path", "state_root"]
 
@@ -89,15 +94,23 @@ def device_port(name: str) -> str:
     return port
 
 
-def resolve(device: str | None, port: str | None) -> Target:
-    """Find the way to a device from --device and --port; with neither, the one device there is."""
+def resolve(device: str | None, port: str | None, *, ports: Callable[[], list[str]] | None = None) -> Target:
+    """Find the way to a device from --device and --port.
+
+    With neither, what environment and profile say, else the one device that is up, else the one serial port (of those
+    that `ports` lists) behind which a device answers.
+    """
+    if device is None and port is None:
+        profile = load_profile()
+        device, port = profile.device, profile.port
     if device is None and port is not None:
         return Target(port, port)
     if device is None:
         names = device_names()
+        if not names:
+            return _only_port(ports)
         if len(names) != 1:
-            known = ", ".join(names) or "none"
-            raise UsageError(f"which device? give --device NAME or --port URL (known devices: {known})")
+            raise UsageError(f"which device? give --device NAME or --port URL (known devices: {', '.join(names)})")
         device = names[0]
     path = socket_path(device)
     if _listens(path):
@@ -105,6 +118,23 @@ def resolve(device: str | None, port: str | None) -> Target:
             raise LinkError(f"device {device!r}: its agent holds the port; leave out --port to go through the agent")
         return Target(device, str(path), through_agent=True)
     return Target(device, port or device_port(device))
+
+
+def _only_port(ports: Callable[[], list[str]] | None) -> Target:
+    """Find the one serial port with a device behind it."""
+    from agent.link.detect import answering_ports, serial_ports  # noqa: PLC0415 - only where nothing else is known
+
+    candidates = (ports or serial_ports)()
+    found = answering_ports(candidates)
+    if len(found) == 1:
+        return Target(found[0], found[0])
+    if found:
+        raise UsageError(f"which device? several answer, give --port: {', '.join(found)}")
+    asked = f"none answers on {', '.join(candidates)}" if candidates else "there is no serial port here"
+    raise UsageError(
+        f"which device? no device is up and {asked}: "
+        "start one with 'wasel device up NAME', or give --device NAME or --port URL"
+    )
 
 
 def _listens(path: Path) -> bool:

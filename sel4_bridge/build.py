@@ -42,7 +42,8 @@ from sel4_bridge.libmicrokit import (
     sdk_ipc_buffer,
     sdk_withholds_timer,
 )
-from sel4_bridge.littlefs import LittlefsError, fetch_littlefs
+from sel4_bridge.littlefs import LITTLEFS
+from sel4_bridge.sdist import SdistError
 from sel4_bridge.system import device_system, write_layout_header, write_system_file
 from sel4_bridge.trust import Anchors, anchors_header, development, limits_header, release
 
@@ -367,8 +368,8 @@ def ipc_buffer_header(sdk: Path | None, hardware: Hardware) -> str:
 def write_sources() -> None:
     """Write every generated source and header that domains of any kernel need, but SB_ENGINE_ENTRY."""
     try:
-        fetch_littlefs()
-    except LittlefsError as failure:
+        LITTLEFS.fetch()
+    except SdistError as failure:
         raise BuildError(str(failure)) from failure
     write_generated()
     write_layout_header(GENERATED / "sb_layout.h")

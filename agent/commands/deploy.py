@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from agent.commands.options import Args, BrokerUrl, Env, Json, Module, Slot, parse_env, print_json, read_module
+from agent.commands.options import (
+    Args,
+    BrokerUrl,
+    Env,
+    Json,
+    Module,
+    Slot,
+    broker_url,
+    parse_env,
+    print_json,
+    read_module,
+)
 
 __all__ = ["deploy"]
 
@@ -18,7 +29,7 @@ def deploy(
     file: Module,
     device: Annotated[str, typer.Option("--device", "-d", metavar="NAME", help="The device's name.")],
     slot: Slot = 0,
-    broker: BrokerUrl = "mqtt://127.0.0.1:1883",
+    broker: BrokerUrl = None,
     arg: Args = None,
     env: Env = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds it may take.")] = 120.0,
@@ -27,6 +38,7 @@ def deploy(
     """Have a device's agent install and run a module, over MQTT; returns when the device reports."""
     module = read_module(file)
     variables = tuple(f"{key}={value}" for key, value in parse_env(env))
+    url = broker_url(broker)
     from agent.deploy import Deployment, Order
     from agent.progress import Progress
     from agent.registry import check_name
@@ -38,9 +50,7 @@ def deploy(
     async def work() -> None:
         title = f"{file.name} -> {device} slot {slot}"
         with Progress(title, len(module)) as bar:
-            report = await Deployment(order, broker, lambda done, phase: bar.update(done, f"{phase} {title}")).run(
-                timeout
-            )
+            report = await Deployment(order, url, lambda done, phase: bar.update(done, f"{phase} {title}")).run(timeout)
         took_s = time.monotonic() - began_s
         digest = (report.digest or b"").hex()
         if json:

@@ -23,19 +23,24 @@ __all__ = [
     "Module",
     "PortUrl",
     "Slot",
+    "broker_url",
     "open_device",
     "parse_env",
     "print_json",
     "read_module",
 ]
 
+LOCAL_BROKER = "mqtt://127.0.0.1:1883"
+
 DeviceName = Annotated[str | None, typer.Option("--device", "-d", metavar="NAME", help="Device by name.")]
 PortUrl = Annotated[
     str | None, typer.Option("--port", "-p", metavar="URL", help="Port: /dev/ttyUSB0, socket://HOST:PORT, ...")
 ]
 BrokerUrl = Annotated[
-    str,
-    typer.Option("--broker", envvar="WASEL_BROKER", metavar="URL", help="MQTT broker: mqtt://HOST:PORT, mqtts://..."),
+    str | None,
+    typer.Option(
+        "--broker", metavar="URL", help=f"MQTT broker: mqtt://HOST:PORT, mqtts://...; default {LOCAL_BROKER}."
+    ),
 ]
 Slot = Annotated[int, typer.Option("--slot", "-s", min=0, max=255, help="Slot of the module.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -54,6 +59,13 @@ def parse_env(entries: list[str] | None) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"--env {entry}: write it as K=V")
         pairs.append((key, value))
     return tuple(pairs)
+
+
+def broker_url(option: str | None) -> str:
+    """Tell which broker is meant: the option's, WASEL_BROKER's, the profile's, else the one on this machine."""
+    from agent.profile import load_profile
+
+    return option or load_profile().broker or LOCAL_BROKER
 
 
 def read_module(path: Path) -> bytes:
