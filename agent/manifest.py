@@ -153,6 +153,8 @@ class Policy:
     subscribe: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
     """Destinations "tcp:host:port" or "udp:host:port"."""
+    listen: tuple[str, ...] = ()
+    """Where it may be a server, on the agent's machine; the same form."""
     files: int | None = None
     """Open descriptors, the three streams included."""
     bytes: int | None = None
@@ -167,6 +169,7 @@ class Policy:
         ("publish", "publish"),
         ("subscribe", "subscribe"),
         ("sockets", "connect"),
+        ("listen", "listen"),
     )
     FLAGS: ClassVar[tuple[str, ...]] = ("clocks", "random")
     NUMBERS: ClassVar[tuple[str, ...]] = ("files", "bytes", "output", "resolution")
@@ -175,7 +178,7 @@ class Policy:
         """Check every value, wherever it came from."""
         for name, _ in self.LISTS:
             for item in getattr(self, name):
-                pattern = SOCKET if name == "sockets" else None
+                pattern = SOCKET if name in {"sockets", "listen"} else None
                 _text(f"policy.{name}", item, LIMITS["TEXT"] - 16, pattern)
                 if ".." in item.split("/"):
                     raise ManifestError(f"manifest: policy.{name}: {item!r} leads out of its directory")

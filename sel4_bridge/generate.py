@@ -189,8 +189,26 @@ _SHAPES = {
         _RESULT, stub="sb_out_u64(&call, {a});", handler="uint64_t *{name}", take=("uint64_t {name} = 0;",)
     ),
 }
+_SHAPES |= {
+    Kind.ADDRESS: _Shape(
+        stub="sb_put_address(&call, {a});",
+        handler="const struct sb_address *{name}",
+        take=("struct sb_address {name} = sb_take_address(wire);",),
+        passed="&{name}",
+        question="size, 8 bytes and 8 bytes of {name}",
+    ),
+    Kind.OUT_ADDRESS: _Shape(
+        stub="sb_out_address(&call, {a});",
+        handler="struct sb_address *{name}",
+        take=("struct sb_address {name} = {{0, {{0}}}};",),
+        passed="&{name}",
+        give=("{name}.size", "sb_address_word(&{name}, 0)", "sb_address_word(&{name}, 1)"),
+        answer="size, 8 bytes and 8 bytes of {name}",
+        result=True,
+    ),
+}
 _ARRAYS = {Kind.IN_ARRAY, Kind.OUT_ARRAY}
-MAX_OUTS = 3
+MAX_OUTS = 5  # SB_MAX_OUTS of engine/marshal.h
 
 
 def check_row(call: Call) -> None:
@@ -403,6 +421,11 @@ def reference_page() -> str:
         "`/mqtt/in/TOPIC` reads what arrives, both below the device's own prefix (docs/MQTT.md) and carried by its",
         "agent. A write is one message of at most 4096 bytes, a read gives bytes of one message; both wait, unless",
         "the descriptor is non-blocking. C's standard I/O sends a line as one message.",
+        "",
+        "**Sockets** are WasmEdge's extension (`sock_open` and further ones; addresses of 4 bytes, or of 128 with the",
+        "family in the first two), carried by an agent that was started with `--sockets`: the device has no network.",
+        "TCP client and server, UDP. Refused: names (`sock_getaddrinfo` is ENOTSUP), IPv6 (EAFNOSUPPORT), flags of",
+        "`recv` and `send` (ENOTSUP), other options (ENOPROTOOPT). Connections end with the agent's run or the link.",
         "",
         "Imports outside this table are refused when the module is loaded, by name. `unstable` says which calls also",
         "link from `wasi_unstable`: those that mean the same there.",

@@ -7,10 +7,15 @@ Errors: TraceError for bytes that are no record.
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sel4_bridge.wasi_table import CALLS, ERRNOS, LABEL_BASE, PENDING, Call, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["TraceError", "TracedCall", "parse", "split_file"]
 
@@ -80,12 +85,14 @@ class TracedCall:
                 at += size
             elif arg.kind in _ROOM:
                 found[f"{arg.name}.room"] = next(words, 0)
+            elif arg.kind is Kind.ADDRESS:
+                found[arg.name] = _address(words)
         return found
 
-    def results(self) -> dict[str, int]:
+    def results(self) -> dict[str, int | str]:
         """Results by name; none after an error."""
         words = iter(self.received[1:])
-        found: dict[str, int] = {}
+        found: dict[str, int | str] = {}
         if self.call is None or self.result != "success":
             return found
         for arg in self.call.args:
@@ -93,6 +100,8 @@ class TracedCall:
                 found[arg.name] = next(words, 0)
             elif arg.kind in _ROOM:
                 found[f"{arg.name}.size"] = next(words, 0)
+            elif arg.kind is Kind.OUT_ADDRESS:
+                found[arg.name] = _address(words)
             elif arg.kind is Kind.STRINGS:
                 found[f"{arg.name}.count"] = next(words, 0)
                 found[f"{arg.name}.size"] = next(words, 0)
@@ -125,6 +134,13 @@ class TracedCall:
             "sent": list(self.sent),
             "received": list(self.received),
         }
+
+
+def _address(words: Iterator[int]) -> str:
+    """Three registers as an internet address."""
+    size, low, high = next(words, 0), next(words, 0), next(words, 0)
+    content = struct.pack("<QQ", low, high)[:size]
+    return str(ipaddress.ip_address(content)) if size in {4, 16} else ""
 
 
 def _show(value: int | bytes | str) -> str:

@@ -52,6 +52,8 @@ class Kind(Enum):
     OUT_U32 = auto()  # pointer to 4 bytes that come back in a message register
     OUT_U64 = auto()  # pointer to 8 bytes that come back in a message register
     OUT_STRUCT = auto()  # pointer to `size` bytes that come back
+    ADDRESS = auto()  # pointer to (pointer, length) of an internet address: its size and 16 bytes, in 3 registers
+    OUT_ADDRESS = auto()  # the same, room for an address that comes back: its size and 16 bytes, in 3 registers
 
     @property
     def params(self) -> str:
@@ -84,6 +86,7 @@ class Call:
     unstable: bool = True  # means the same in wasi_unstable
     returns: bool = True  # answers an errno; proc_exit doesn't come back
     policy: str = "always"  # what grants it, for the reference page
+    extension: bool = False  # WasmEdge's sockets, beyond preview1
 
     @property
     def signature(self) -> str:
@@ -136,7 +139,18 @@ def _struct(name: str, size: int) -> Arg:
 
 _TIMES = (_u64("atim"), _u64("mtim"), _u32("fst_flags"))
 _DIRECTORY = "a directory granted"
-_SOCKET = "never: no sockets yet, ENOTSOCK"
+_SOCKET = "a destination granted"
+
+
+def _address(name: str = "address") -> Arg:
+    return Arg(name, Kind.ADDRESS)
+
+
+def _wasmedge(name: str, brief: str, *args: Arg, policy: str = _SOCKET) -> Call:
+    return Call(name, brief, args, unstable=False, policy=policy, extension=True)
+
+
+_ENDPOINT = (_fd(), Arg("address", Kind.OUT_ADDRESS), _out_u32("type"), _out_u32("port"))
 
 CALLS: tuple[Call, ...] = (
     Call("args_get", "the arguments", (Arg("argv", Kind.STRINGS),)),
@@ -287,6 +301,56 @@ CALLS: tuple[Call, ...] = (
         policy=_SOCKET,
     ),
     Call("sock_shutdown", "end one or both directions", (_fd(), _u32("how")), policy=_SOCKET),
+    _wasmedge("sock_open", "make a socket", _u32("family"), _u32("type"), _out_u32("opened")),
+    _wasmedge("sock_bind", "give a socket its address", _fd(), _address(), _u32("port")),
+    _wasmedge("sock_listen", "wait for connections", _fd(), _u32("backlog")),
+    _wasmedge("sock_connect", "connect", _fd(), _address(), _u32("port")),
+    _wasmedge(
+        "sock_recv_from",
+        "receive, and from whom",
+        _fd(),
+        Arg("ri_data", Kind.SCATTER),
+        Arg("address", Kind.OUT_ADDRESS),
+        _u32("ri_flags"),
+        _out_u32("port"),
+        _out_u32("ro_datalen"),
+        _out_u32("ro_flags"),
+    ),
+    _wasmedge(
+        "sock_send_to",
+        "send a datagram there",
+        _fd(),
+        Arg("si_data", Kind.GATHER),
+        _address(),
+        _u32("port"),
+        _u32("si_flags"),
+        _out_u32("so_datalen"),
+    ),
+    _wasmedge("sock_getlocaladdr", "a socket's own address", *_ENDPOINT),
+    _wasmedge("sock_getpeeraddr", "its peer's address", *_ENDPOINT),
+    _wasmedge(
+        "sock_setsockopt", "set an option: SO_REUSEADDR", _fd(), _u32("level"), _u32("name"), Arg("value", Kind.PATH)
+    ),
+    _wasmedge(
+        "sock_getsockopt",
+        "an option: SO_TYPE, SO_ERROR",
+        _fd(),
+        _u32("level"),
+        _u32("name"),
+        _out_u32("value"),
+        _out_u32("size"),
+    ),
+    _wasmedge(
+        "sock_getaddrinfo",
+        "look a name up",
+        Arg("node", Kind.PATH),
+        Arg("service", Kind.PATH),
+        _u32("hints"),
+        _u32("results"),
+        _u32("most"),
+        _out_u32("found"),
+        policy="never: ENOTSUP",
+    ),
 )
 
 # The words of a policy, for the reference page; sel4_bridge/wasi/grants.h says the same for the code that applies them.
@@ -296,6 +360,8 @@ GRANTS: tuple[tuple[str, str], ...] = (
     ("dir=/PATH::/NAME", "the same, preopened as /NAME"),
     ("publish=FILTER", "topics that may be written as /mqtt/out/TOPIC; MQTT's wildcards `+` and `#`"),
     ("subscribe=FILTER", "topics that may be read as /mqtt/in/TOPIC"),
+    ("connect=tcp:HOST:PORT", "connect there; `udp:` to send there; HOST is a numeric IPv4 address"),
+    ("listen=tcp:HOST:PORT", "accept connections there, on the agent's machine; `udp:` to receive there"),
     ("clocks=off", "no clock but waiting"),
     ("resolution=N", "clocks and waits go in steps of N nanoseconds"),
     ("random=off", "no random_get"),

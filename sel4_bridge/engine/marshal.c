@@ -129,6 +129,69 @@ void sb_put_array(struct sb_marshal *call, uint64_t pointer, uint64_t count, uin
     sb_put_bytes(call, pointer, (uint64_t)elements * size, SB_E_INVAL);
 }
 
+/* Source: WasmEdge's socket extension: 4 or 16 bytes, or 128 of which the first two say 1 (IPv4) or 2 (IPv6). */
+enum { LONG_ADDRESS = 128, FAMILY_SIZE = 2, FAMILY_IPV4 = 1, FAMILY_IPV6 = 2 };
+
+/* The bytes that (pointer, length) at `pointer` names; NULL after an error. */
+static uint8_t *address_bytes(struct sb_marshal *call, uint32_t pointer, struct vector *vector)
+{
+    const uint8_t *pair = guest(call, pointer, VECTOR_SIZE);
+    if (pair == NULL) {
+        return NULL;
+    }
+    memcpy(vector, pair, VECTOR_SIZE);
+    return guest(call, vector->address, vector->size);
+}
+
+void sb_put_address(struct sb_marshal *call, uint64_t pointer)
+{
+    struct vector vector = {0, 0};
+    struct sb_address address = {0, {0}};
+    const uint8_t *bytes = address_bytes(call, (uint32_t)pointer, &vector);
+    uint16_t family = 0;
+    if (bytes != NULL && vector.size == LONG_ADDRESS) {
+        memcpy(&family, bytes, FAMILY_SIZE);
+        bytes += FAMILY_SIZE;
+        vector.size = family == FAMILY_IPV4 ? 4 : family == FAMILY_IPV6 ? 16 : 0;
+    }
+    if (vector.size != 4 && vector.size != 16) {
+        fail(call, SB_E_INVAL);
+    } else if (bytes != NULL) {
+        address.size = vector.size;
+        memcpy(address.bytes, bytes, vector.size);
+    }
+    put(call, address.size);
+    put(call, sb_address_word(&address, 0));
+    put(call, sb_address_word(&address, 1));
+}
+
+void sb_out_address(struct sb_marshal *call, uint64_t pointer)
+{
+    struct vector vector = {0, 0};
+    if (address_bytes(call, (uint32_t)pointer, &vector) != NULL && vector.size < 4) {
+        fail(call, SB_E_INVAL);
+    }
+    out(call, SB_OUT_ADDRESS, (uint32_t)pointer, 0, 0);
+}
+
+/* As much of the address as there is room for. */
+static void give_address(struct sb_marshal *call, uint32_t pointer, const uint64_t words[3])
+{
+    struct vector vector = {0, 0};
+    uint8_t bytes[FAMILY_SIZE + 16] = {words[0] == 16 ? FAMILY_IPV6 : FAMILY_IPV4};
+    uint8_t *to = address_bytes(call, pointer, &vector);
+    uint32_t size = words[0] <= 16 ? (uint32_t)words[0] : 16;
+    memcpy(bytes + FAMILY_SIZE, words + 1, 16);
+    if (to == NULL || size == 0) {
+        return;
+    }
+    if (vector.size == LONG_ADDRESS) {
+        memcpy(to, bytes, FAMILY_SIZE + size);
+    } else {
+        memcpy(to, bytes + FAMILY_SIZE, size < vector.size ? size : vector.size);
+    }
+}
+
 void sb_out_u32(struct sb_marshal *call, uint64_t pointer)
 {
     (void)guest(call, (uint32_t)pointer, 4);
@@ -254,6 +317,13 @@ static void take(struct sb_marshal *call)
         case SB_OUT_STRINGS:
             strings(call, place, cut(value), cut(answer->words[word++ % SB_MESSAGE_WORDS]));
             break;
+        case SB_OUT_ADDRESS: {
+            const uint64_t words[3] = {value, answer->words[word % SB_MESSAGE_WORDS],
+                                       answer->words[(word + 1) % SB_MESSAGE_WORDS]};
+            word += 2;
+            give_address(call, place->address, words);
+            break;
+        }
         case SB_OUT_NONE:
             break;
         }

@@ -29,7 +29,7 @@ struct sb_bridge {
     void *context;
 };
 
-enum sb_out_kind { SB_OUT_NONE, SB_OUT_U32, SB_OUT_U64, SB_OUT_FIXED, SB_OUT_BYTES, SB_OUT_ALL, SB_OUT_SCATTER, SB_OUT_STRINGS };
+enum sb_out_kind { SB_OUT_NONE, SB_OUT_U32, SB_OUT_U64, SB_OUT_FIXED, SB_OUT_BYTES, SB_OUT_ALL, SB_OUT_SCATTER, SB_OUT_STRINGS, SB_OUT_ADDRESS };
 
 struct sb_out_place {
     enum sb_out_kind kind;
@@ -38,7 +38,7 @@ struct sb_out_place {
     uint32_t bytes;   /* guest address of the bytes in a list of strings */
 };
 
-#define SB_MAX_OUTS 3u
+#define SB_MAX_OUTS 5u
 
 struct sb_marshal {
     struct ee_instance *instance;
@@ -60,6 +60,9 @@ void sb_put_bytes(struct sb_marshal *call, uint64_t pointer, uint64_t length, ui
 void sb_put_gather(struct sb_marshal *call, uint64_t pointer, uint64_t count);
 /* `count` elements of `size` bytes; more than the shared buffer holds is EINVAL. */
 void sb_put_array(struct sb_marshal *call, uint64_t pointer, uint64_t count, uint32_t size);
+/* An address: (pointer, length) of 4, 16 or 128 bytes, the last with the family in the first two. */
+void sb_put_address(struct sb_marshal *call, uint64_t pointer);
+void sb_out_address(struct sb_marshal *call, uint64_t pointer);
 void sb_out_u32(struct sb_marshal *call, uint64_t pointer);
 void sb_out_u64(struct sb_marshal *call, uint64_t pointer);
 void sb_out_fixed(struct sb_marshal *call, uint64_t pointer, uint32_t size);

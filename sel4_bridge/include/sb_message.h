@@ -26,3 +26,16 @@ struct sb_message {
     uint32_t count; /* words used, <= SB_MESSAGE_WORDS */
     uint64_t words[SB_MESSAGE_WORDS];
 };
+
+/* An internet address, in network order. In a message: its size, then two words of its bytes. */
+struct sb_address {
+    uint32_t size; /* 0: none, 4 or 16 */
+    uint8_t bytes[16];
+};
+
+static inline uint64_t sb_address_word(const struct sb_address *address, unsigned which)
+{
+    uint64_t word;
+    __builtin_memcpy(&word, address->bytes + 8 * which, 8);
+    return word;
+}

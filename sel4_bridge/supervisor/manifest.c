@@ -77,10 +77,26 @@ static bool is_number(const struct sb_cbor_string *text, size_t at)
     return value <= UINT32_MAX;
 }
 
+/* "tcp:a.b.c.d:port" or "udp:...": digits and dots, and one colon before a port. wasi/socket.c compares it as text. */
+static bool is_destination(const struct sb_cbor_string *text, size_t at)
+{
+    bool known = text->size > at + 4 && (memcmp(text->data + at, "tcp:", 4) == 0 || memcmp(text->data + at, "udp:", 4) == 0);
+    unsigned dots = 0, colons = 0;
+    for (at += 4; known && at < text->size; at++) {
+        uint8_t byte = text->data[at];
+        dots += byte == '.' ? 1u : 0u;
+        colons += byte == ':' ? 1u : 0u;
+        known = (byte >= '0' && byte <= '9') || (byte == '.' && colons == 0) || (byte == ':' && colons == 1);
+    }
+    return known && dots == 3 && colons == 1;
+}
+
 /* The words that wasi/grants.c enforces. */
 static bool is_policy_word(const struct sb_cbor_string *text)
 {
-    return begins(text, "dir=") || begins(text, "publish=") || begins(text, "subscribe=") || same(text, "clocks=off") || same(text, "random=off") ||
+    return begins(text, "dir=") || begins(text, "publish=") || begins(text, "subscribe=") ||
+           (begins(text, "connect=") && is_destination(text, 8)) || (begins(text, "listen=") && is_destination(text, 7)) ||
+           same(text, "clocks=off") || same(text, "random=off") ||
            (begins(text, "files=") && is_number(text, 6)) || (begins(text, "bytes=") && is_number(text, 6)) ||
            (begins(text, "output=") && is_number(text, 7)) || (begins(text, "resolution=") && is_number(text, 11));
 }

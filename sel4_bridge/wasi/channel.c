@@ -41,6 +41,11 @@ enum sb_filetype sb_channel_file_type(const struct sb_channel *channel)
     return channel->type == SB_MAIL_UDP ? SB_TYPE_SOCKET_DGRAM : SB_TYPE_SOCKET_STREAM;
 }
 
+bool sb_channel_is_plain(const struct sb_channel *channel)
+{
+    return channel->type != SB_MAIL_UDP && channel->type != SB_MAIL_LISTEN;
+}
+
 static uint32_t held(const struct sb_channel *channel)
 {
     return channel->head - channel->tail;
@@ -157,7 +162,8 @@ static void introduce(struct sb_channels *channels)
         bool topic = channel->type == SB_MAIL_PUBLISH || channel->type == SB_MAIL_SUBSCRIBE;
         if (channel->state == SB_CHANNEL_CLOSING) {
             memset(channel, 0, sizeof *channel);
-        } else if ((channel->state == SB_CHANNEL_OPEN || channel->state == SB_CHANNEL_OPENING) && topic) {
+        } else if ((channel->state == SB_CHANNEL_OPEN && topic) ||
+                   (channel->state == SB_CHANNEL_OPENING && channel->type != SB_MAIL_TAKE)) {
             channel->state = SB_CHANNEL_OPENING;
             channel->due_open = true;
         } else if (channel->state == SB_CHANNEL_OPEN || channel->state == SB_CHANNEL_OPENING) {
@@ -315,7 +321,7 @@ void sb_channel_close(struct sb_channels *channels, uint32_t number)
 
 uint16_t sb_channel_ready(const struct sb_channel *channel, uint32_t *size)
 {
-    *size = held(channel);
+    *size = channel->type == SB_MAIL_LISTEN ? channel->waiting_count : held(channel);
     if (*size > 0) {
         if (sb_channel_has_messages(channel)) {
             uint16_t length;

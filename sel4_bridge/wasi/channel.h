@@ -35,6 +35,7 @@ struct sb_channel {
     bool due_shut;   /* SB_MAIL_SHUT is */
     bool ended;      /* the peer sends no more */
     bool shut;       /* we send no more */
+    bool bound, connected; /* of a socket: sock_bind and sock_connect were called; a stream's name is where it is bound */
     uint32_t credit; /* bytes that may be sent */
     uint32_t back;   /* bytes read that the peer was not told of */
     uint32_t head, tail; /* of received, in bytes since it was opened */
@@ -76,6 +77,9 @@ bool sb_channel_has_messages(const struct sb_channel *channel);
 
 /* A topic is a character device, so that C libraries write a message a line; a socket is one. */
 enum sb_filetype sb_channel_file_type(const struct sb_channel *channel);
+
+/* Whether fd_read and fd_write go for it: a topic, or a connection. */
+bool sb_channel_is_plain(const struct sb_channel *channel);
 
 /* Bytes that the next read gives, one message at most. EAGAIN: none yet; 0 bytes: the peer's end. */
 uint16_t sb_channel_ready(const struct sb_channel *channel, uint32_t *size);

@@ -211,6 +211,8 @@ uint16_t sb_wasi_fd_read(struct sb_wasi_slot *slot, uint32_t fd, struct sb_out *
         error = open->node.fs->ops->read(open->node.fs, open->node.id, open->offset, iovs->bytes, iovs->room,
                                          &iovs->used);
         open->offset += error == SB_E_SUCCESS ? iovs->used : 0;
+    } else if (open->kind == SB_FD_CHANNEL && !sb_channel_is_plain(&slot->channels.all[open->channel])) {
+        error = SB_E_NOTSUP; /* sock_recv and sock_send know the addresses that datagrams go with */
     } else if (open->kind == SB_FD_CHANNEL) {
         error = sb_channel_read(&slot->channels, open->channel, iovs->bytes, iovs->room, true, &iovs->used);
         error = sb_fd_again(open, error);
@@ -266,6 +268,9 @@ uint16_t sb_wasi_fd_write(struct sb_wasi_slot *slot, uint32_t fd, struct sb_in i
     uint16_t error = sb_fd_get(slot, fd, SB_RIGHT_FD_WRITE, &open);
     if (error != SB_E_SUCCESS) {
         return error;
+    }
+    if (open->kind == SB_FD_CHANNEL && !sb_channel_is_plain(&slot->channels.all[open->channel])) {
+        return SB_E_NOTSUP;
     }
     if (open->kind == SB_FD_CHANNEL) {
         error = sb_channel_write(&slot->channels, open->channel, iovs.bytes, iovs.size, nwritten);

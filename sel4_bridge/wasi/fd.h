@@ -19,6 +19,7 @@
 #define SB_RIGHTS_CHANNEL                                                                                             \
     (SB_RIGHT_FD_READ | SB_RIGHT_FD_WRITE | SB_RIGHT_FD_FDSTAT_SET_FLAGS | SB_RIGHT_FD_FILESTAT_GET |                 \
      SB_RIGHT_POLL_FD_READWRITE)
+#define SB_RIGHTS_SOCKET (SB_RIGHTS_CHANNEL | SB_RIGHT_SOCK_SHUTDOWN | SB_RIGHT_SOCK_ACCEPT)
 /* What a read-only directory and everything opened from it lacks. */
 #define SB_RIGHTS_CHANGE                                                                                              \
     (SB_RIGHT_FD_WRITE | SB_RIGHT_FD_ALLOCATE | SB_RIGHT_FD_FILESTAT_SET_SIZE | SB_RIGHT_FD_FILESTAT_SET_TIMES |      \

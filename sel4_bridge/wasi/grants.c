@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fd.h"
+#include "socket.h"
 #include "topic.h"
 
 static bool begins(const char *text, const char *with)
@@ -124,6 +125,9 @@ static bool apply(struct sb_wasi_slot *slot, const char *text)
     }
     if (begins(text, "publish=") || begins(text, "subscribe=")) {
         return grant_topics(slot, strchr(text, '=') + 1);
+    }
+    if (begins(text, "connect=") || begins(text, "listen=")) {
+        return sb_socket_destination(strchr(text, '=') + 1);
     }
     if (same(text, "clocks=off")) {
         slot->policy.clocks = false;

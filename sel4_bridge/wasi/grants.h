@@ -8,6 +8,8 @@
  *   dir=/path::/name the same, preopened as /name
  *   publish=FILTER   topics that may be written as /mqtt/out/<topic>: MQTT's filter, with its wildcards
  *   subscribe=FILTER topics that may be read as /mqtt/in/<topic>
+ *   connect=tcp:HOST:PORT  where sockets may connect to, or (udp:) send to; HOST is an IPv4 address in numbers
+ *   listen=tcp:HOST:PORT   where they may wait for connections, or (udp:) for datagrams, on the agent's machine
  *   clocks=off       no clock but waiting
  *   resolution=N     clocks go in steps of N nanoseconds
  *   random=off       no random_get

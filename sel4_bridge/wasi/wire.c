@@ -58,6 +58,16 @@ struct sb_out sb_take_fixed(struct sb_wire *wire, uint32_t size)
     return (struct sb_out){wire->slot->io, size, 0};
 }
 
+struct sb_address sb_take_address(struct sb_wire *wire)
+{
+    uint64_t size = take(wire);
+    const uint64_t words[2] = {take(wire), take(wire)};
+    struct sb_address address = {(uint32_t)size, {0}};
+    memcpy(address.bytes, words, sizeof words);
+    wire->bad |= size != 0 && size != 4 && size != 16;
+    return address;
+}
+
 bool sb_taken(const struct sb_wire *wire)
 {
     return !wire->bad && wire->next == wire->message->count;

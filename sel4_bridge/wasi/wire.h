@@ -25,6 +25,9 @@ struct sb_in sb_take_in(struct sb_wire *wire);
 struct sb_out sb_take_room(struct sb_wire *wire);
 /* Room for a fixed structure, or (SB_IO_SIZE) for what has no stated size. */
 struct sb_out sb_take_fixed(struct sb_wire *wire, uint32_t size);
+/* An address: its size is one that there is. */
+struct sb_address sb_take_address(struct sb_wire *wire);
+
 /* True: every word was taken and right. */
 bool sb_taken(const struct sb_wire *wire);
 

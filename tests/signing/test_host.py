@@ -156,10 +156,21 @@ def test_manifests_that_are_refused(old: str, new: str, why: str) -> None:
         Manifest.from_toml(FULL.replace(old, new, 1))
 
 
-def test_a_socket_policy_is_written_but_no_device_takes_it_yet(world: World, verifier: Verifier) -> None:
-    asks = Policy(sockets=("tcp:example.org:443",))
-    assert Manifest.from_cbor(manifest(policy=asks).to_cbor(1), 1).policy == asks
-    assert verifier.admit(world.sign(policy=asks)) == "POLICY"
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("tcp:192.0.2.1:443", "ACCEPTED"),
+        ("udp:192.0.2.1:53", "ACCEPTED"),
+        ("tcp:example.org:443", "POLICY"),
+        ("tcp:1.2.3:443", "POLICY"),
+    ],
+)
+def test_a_device_takes_sockets_to_addresses_in_numbers(
+    world: World, verifier: Verifier, word: str, answer: str
+) -> None:
+    for asks in (Policy(sockets=(word,)), Policy(listen=(word,))):
+        assert Manifest.from_cbor(manifest(policy=asks).to_cbor(1), 1).policy == asks
+        assert verifier.admit(world.sign(policy=asks)) == answer
 
 
 def test_the_device_takes_the_words_that_the_wasi_domain_enforces() -> None:

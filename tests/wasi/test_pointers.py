@@ -46,6 +46,8 @@ def good_values(call):
                 values += [GOOD, LENGTH]
             case Kind.GATHER | Kind.SCATTER:
                 values += [VECTORS, 1]
+            case Kind.ADDRESS | Kind.OUT_ADDRESS:
+                values.append(VECTORS)  # 16 bytes are an address, too
             case Kind.STRINGS:
                 values += [GOOD, GOOD + 512]
             case Kind.COUNT:
@@ -59,7 +61,7 @@ def good_values(call):
     return values
 
 
-def cases_of(call):
+def cases_of(call):  # noqa: C901 - a case a kind
     good = good_values(call)
     at = 0
     for arg in call.args:
@@ -76,6 +78,8 @@ def cases_of(call):
                 yield from (Case(change(a, 1), a + 8 > END or None) for a in addresses(8))
                 for n in COUNTS:
                     yield Case(change(VECTORS, n), False if n <= 1 else None)
+            case Kind.ADDRESS | Kind.OUT_ADDRESS:
+                yield from (Case(change(a), a + 8 > END or None) for a in addresses(8))
             case Kind.STRINGS:
                 yield from (Case(change(a, GOOD), a + 8 > END) for a in addresses(8))
                 yield from (Case(change(GOOD, a), a + STRINGS_SIZE > END) for a in addresses(STRINGS_SIZE))

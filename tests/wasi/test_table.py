@@ -14,8 +14,8 @@ NUMBERS = {"success": 0, "badf": 8, "fault": 21, "inval": 28, "noent": 44, "nosy
 
 
 def test_all_calls_of_preview1_are_there():
-    assert len(CALLS) == 46
-    assert len({call.name for call in CALLS}) == 46
+    assert sum(not call.extension for call in CALLS) == 46
+    assert len({call.name for call in CALLS}) == len(CALLS)
 
 
 @pytest.mark.parametrize(("name", "number"), LABELS.items())
@@ -58,7 +58,7 @@ def test_every_label_is_in_the_page():
         (Arg("a", Kind.BUFFER), Arg("b", Kind.OUT_STRUCT, 8)),
         (Arg("a", Kind.OUT_STRUCT),),
         (Arg("a", Kind.IN_ARRAY, 8, "b"), Arg("b", Kind.U32)),
-        tuple(Arg(f"a{i}", Kind.OUT_U32) for i in range(4)),
+        tuple(Arg(f"a{i}", Kind.OUT_U32) for i in range(6)),
         tuple(Arg(f"a{i}", Kind.U32) for i in range(17)),
     ],
 )
