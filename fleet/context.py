@@ -28,6 +28,7 @@ from fleet.enrolment import credentials
 from fleet.lease import LeaderLease, LostLeaseError
 from fleet.service import Service
 from fleet.twin_worker import TwinWorker
+from fleet.webhooks import Deliverer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -61,6 +62,7 @@ class Fleet:
         self.service: Service | None = None
         self.engine = Engine(self.database, self.lease, self.bus, self._ordered, settings.tick_s)
         self.twin = TwinWorker(settings, self.database, self.shelf, self.worker, self._twin_done)
+        self.webhooks = Deliverer(self.database)
         self.let_in: Callable[[Mapping[str, str]], Awaitable[None]] | None = None
         """Tells the server's own broker which devices may log in; None: the broker is somebody else's."""
         self.broker_ca, self.ca_hash = _read_ca(settings.device_ca_path)
@@ -160,6 +162,7 @@ class Fleet:
 
     async def _lead(self) -> None:
         work = [asyncio.create_task(self._prune()), asyncio.create_task(self.engine.run())]
+        work.append(asyncio.create_task(self.webhooks.run()))
         if self.settings.twin:
             work.append(asyncio.create_task(self.twin.run()))
         if self.service is not None:

@@ -12,6 +12,7 @@ from fleet.api.metrics import router as metrics_router
 from fleet.api.rollouts import router as rollouts_router
 from fleet.api.twin import router as twin_router
 from fleet.api.users import router as users_router
+from fleet.api.webhooks import router as webhooks_router
 
 __all__ = ["ROUTERS", "metrics_router"]
 
@@ -24,4 +25,5 @@ ROUTERS = (
     journal_router,
     audit_router,
     users_router,
+    webhooks_router,
 )

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from fleet.access import public
 from fleet.api.common import TheFleet, Viewer
+from fleet.metrics import registry_of
 
 __all__ = ["router"]
 
@@ -18,9 +19,9 @@ router = APIRouter(tags=["server"])
 
 
 @router.get("/metrics")
-def metrics(_who: Viewer) -> Response:
+def metrics(fleet: TheFleet, _who: Viewer) -> Response:
     """Give the metrics in Prometheus' text format; the scraper sends a viewer's token."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry_of(fleet)), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/api/v1/openapi.json", include_in_schema=False)

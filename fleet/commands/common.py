@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent.errors import UsageError
 from agent.text import printable, table
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from fleet.client import Client
 
-__all__ = ["Json", "Token", "Url", "client", "show", "show_table", "when"]
+__all__ = ["Json", "Token", "Url", "client", "pairs", "show", "show_table", "when"]
 
 Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="The server; also $WASEL_FLEET_URL.")]
 Token = Annotated[str | None, typer.Option("--token", metavar="TOKEN", help="Also $WASEL_FLEET_TOKEN.")]
@@ -45,3 +46,14 @@ def when(at_ms: int | None) -> str:
     if not at_ms:
         return "never"
     return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def pairs(entries: Sequence[str] | None) -> dict[str, str]:
+    """Read "K=V" entries; a K alone has an empty value."""
+    found = {}
+    for entry in entries or ():
+        key, _, value = entry.partition("=")
+        if key in found:
+            raise UsageError(f"{key}: comes twice")
+        found[key] = value
+    return found
