@@ -151,14 +151,14 @@ class Worker:
         async with self._uploading:
             await _trial_over(device, slot)
             try:
-                await device.upload(slot, data, moved)
+                await device.upload(slot, data, moved, base=self._cache.read)
             except DeviceError as error:
                 if (error.group, error.code) != NO_SPACE:
                     raise
                 self._note(f"slot {slot}: no room for both modules: the old one is stopped and erased first")
                 await device.stop(slot)
                 await device.erase_active(slot)
-                await device.upload(slot, data, moved)
+                await device.upload(slot, data, moved, base=self._cache.read)
 
     def _moved(self, slot: int, progress: Progress) -> None:
         self.progress[slot] = progress

@@ -2,9 +2,11 @@
 """A serial line that loses and changes bytes on purpose: a TCP relay between a device's port and whoever speaks to it.
 
 Contract: `FaultyLine.port` is the port to speak to; bytes go to and from the device's own port, and each is dropped,
-flipped in one bit, or doubled with the probabilities set at that moment, by a generator of its own seed. Faults apply
-to both directions. While `cut` is set nothing passes, and what is sent meanwhile is lost. With all at zero, the relay
-changes nothing. One client at a time, as the device has it.
+flipped in one bit, doubled, or swapped with the next one with the probabilities set at that moment, by a generator of
+its own seed; `run` makes faults come in runs of so many bytes, as few of them as make up the same share. Faults apply
+to both directions. With a `bytes_per_s` the line is as slow as a UART of ten times as many baud. While `cut` is set
+nothing passes, and what is sent meanwhile is lost. With all at zero, the relay changes nothing. One client at a time,
+as the device has it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from dataclasses import dataclass, field
 __all__ = ["Faults", "FaultyLine"]
 
 CHUNK_SIZE = 65536  # bytes
+SLOW_CHUNK_SIZE = 128  # bytes
+IDLE_S = 0.002  # a read that took longer waited for the sender; a sleep that took longer is made up for
 
 
 @dataclass
@@ -26,21 +30,34 @@ class Faults:
     drop: float = 0.0
     corrupt: float = 0.0
     duplicate: float = 0.0
+    swap: float = 0.0
+    run: int = 1
+    """Bytes of one fault."""
     cut: bool = False
 
     def apply(self, data: bytes, dice: random.Random) -> bytes:
         """Return what is left of `data` on the other end."""
         if self.cut:
             return b""
-        if not (self.drop or self.corrupt or self.duplicate):
+        if not (self.drop or self.corrupt or self.duplicate or self.swap):
             return data
         out = bytearray()
-        for byte in data:
-            if dice.random() < self.drop:
+        at = 0
+        while at < len(data):
+            if dice.random() < self.drop / self.run:
+                at += self.run
                 continue
-            out.append(byte ^ (1 << dice.randrange(8)) if dice.random() < self.corrupt else byte)
-            if dice.random() < self.duplicate:
-                out.append(byte)
+            piece = data[at : at + 1]
+            if dice.random() < self.corrupt / self.run:
+                piece = bytes(byte ^ (1 << dice.randrange(8)) for byte in data[at : at + self.run])
+            elif dice.random() < self.duplicate / self.run:
+                piece = data[at : at + self.run]
+                out += piece
+            elif dice.random() < self.swap / self.run:
+                first, second = data[at : at + self.run], data[at + self.run : at + 2 * self.run]
+                piece = second + first
+            out += piece
+            at += len(piece)
         return bytes(out)
 
 
@@ -50,6 +67,7 @@ class FaultyLine:
 
     seed: int = 0
     faults: Faults = field(default_factory=Faults)
+    bytes_per_s: float | None = None
     port: str = ""
     _device: str = ""
     _server: asyncio.Server | None = None
@@ -106,6 +124,14 @@ class FaultyLine:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dice: random.Random) -> None:
-        while data := await reader.read(CHUNK_SIZE):
+        loop = asyncio.get_running_loop()
+        free_s = asked_s = loop.time()
+        while data := await reader.read(CHUNK_SIZE if self.bytes_per_s is None else SLOW_CHUNK_SIZE):
+            if self.bytes_per_s is not None:  # what was read has gone over the line when its last byte has
+                if loop.time() - asked_s > IDLE_S:
+                    free_s = max(free_s, loop.time())  # nobody sent anything for a while
+                free_s += len(data) / self.bytes_per_s
+                await asyncio.sleep(free_s - loop.time())
+                asked_s = loop.time()
             writer.write(self.faults.apply(data, dice))
             await writer.drain()

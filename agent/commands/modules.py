@@ -26,6 +26,7 @@ from agent.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from agent.files import ModuleCache
     from agent.link.device import Device
     from agent.link.modules import Limits, SlotStatus
 
@@ -66,7 +67,9 @@ def flash(
 
     async def work() -> None:
         from agent.arena import check_fits
+        from agent.files import ModuleCache
         from agent.progress import Progress
+        from agent.registry import state_root
         from agent.signing import has_probe
 
         digest = hashlib.sha256(data).digest()
@@ -75,7 +78,9 @@ def flash(
                 arena = (await link.status()).arena
                 await asyncio.to_thread(check_fits, file.name, data, link.name, arena, metered=fuel is not None)
                 with Progress(f"{file.name} -> {link.name} slot {slot}", len(data)) as progress:
-                    await link.upload(slot, data, progress.update)
+                    cache = ModuleCache(state_root() / "modules")
+                    await link.upload(slot, data, progress.update, base=cache.read)
+                await asyncio.to_thread(_remember, cache, digest, data)
             await link.set_pending(digest, confirm=not (test or has_probe(data)))
             print(f"{file.name}: {len(data)} bytes in slot {slot} of {link.name}, sha256 {digest.hex()[:16]}")
             if start:
@@ -83,6 +88,13 @@ def flash(
                 await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits)
 
     asyncio.run(work())
+
+
+def _remember(cache: ModuleCache, digest: bytes, data: bytes) -> None:
+    """Keep what was flashed: of its next version only what changed need go over the line."""
+    if not cache.has(digest):
+        cache.put(digest, data)
+    cache.evict({digest})
 
 
 def start(

@@ -27,6 +27,7 @@ from smpclient.requests.os_management import DateTimeWrite, EchoWrite, MCUMgrPar
 from smpclient.transport import SMPTransportDisconnected
 
 from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkLostError, NoAnswerError
+from agent.link.encoding import ENCODINGS, PLAIN, Encoded, smallest
 from agent.link.modules import (
     GROUP,
     Exchange,
@@ -69,6 +70,11 @@ FIRST_FACTOR = 5
 """The first chunk of an upload may wait for an erase: so many times the timeout."""
 ATTEMPTS = 3
 NO_LIMITS = Limits()
+FIRST_SIZE = 256
+"""Bytes of data in the first question of an upload."""
+FIRST_COPIES = 4
+FIRST_WAITS_S = ((1, 1.0), (12, 0.3), (20, 1.0), (1 << 30, 4.0))
+"""Tries up to which an answer to it is waited for so long: short where the line is bad, long where a device is slow."""
 UPLOAD_ATTEMPTS = 8
 """Silent or useless answers in a row before an upload is given up."""
 MOST_CHUNK = 4096
@@ -83,7 +89,7 @@ TRep = TypeVar("TRep", bound="smpmessage.ReadResponse | smpmessage.WriteResponse
 
 def upload_overhead(image: int, size: int) -> int:
     """Bytes of the first upload message besides its data."""
-    request = UploadWrite(off=0, data=b"", image=image, len=size, sha=bytes(32))
+    request = UploadWrite(off=0, data=b"", image=image, len=size, sha=bytes(32), enc=2, size=1 << 31, base=bytes(32))
     return len(bytes(request)) + 4  # the data's CBOR length takes up to 4 bytes more
 
 
@@ -241,6 +247,10 @@ class Device:
         """Go back to the slot's confirmed former module and start it."""
         await self.request(Rollback(slot=slot))
 
+    async def erase_candidate(self, slot: int) -> None:
+        """Forget a slot's candidate, or the upload that would become one."""
+        await self.request(ImageErase(slot=2 * slot + 1), timeout_s=FIRST_FACTOR * self.timeout_s)
+
     async def erase_active(self, slot: int) -> None:
         """Forget a slot's active module, which must not run."""
         await self.request(ImageErase(slot=2 * slot), timeout_s=FIRST_FACTOR * self.timeout_s)
@@ -316,29 +326,56 @@ class Device:
         """Restart the device; it answers first."""
         await self.request(ResetWrite(), attempts=1)
 
-    async def upload(self, slot: int, data: bytes, progress: Callable[[int], None] | None = None) -> int:
-        """Upload a module as the candidate of `slot`, from wherever the device already is.
+    async def upload(
+        self,
+        slot: int,
+        data: bytes,
+        progress: Callable[[int], None] | None = None,
+        *,
+        base: Callable[[bytes], bytes | None] = lambda _: None,
+    ) -> int:
+        """Upload a module as the candidate of `slot`, from wherever the device already is, in as few bytes as may be.
 
-        `progress` is called with the device's offset. Gives back how many bytes of data were sent.
+        `progress` is called with the bytes of the module that the device has, in proportion if they come encoded.
+        `base` gives a module by its digest, if it is at hand: what changed since the slot's active one may be the least
+        to send. Gives back how many bytes of data were sent.
         """
-        upload = _Upload(self, slot, data, progress or (lambda _: None))
-        return await upload.run()
+        digest = (await self.slot(slot)).digest
+        former = await asyncio.to_thread(base, digest) if digest is not None else None
+        bases = {digest: former} if digest is not None and former is not None else {}
+        *small, last = await asyncio.to_thread(smallest, data, bases)
+        sent = 0
+        for way in (*small, last):
+            upload = _Upload(self, slot, data, way, progress or (lambda _: None))
+            try:
+                return sent + await upload.run()
+            except DeviceError as error:
+                if way is last or isinstance(error, DeniedError) or error.group not in (GROUP_IMAGE, -1):
+                    raise  # whatever it is, it is not about this way to send it
+                sent += upload.sent
+        raise AssertionError("there is a last way")
 
 
 class _Upload:
     """One upload: agent.link.upload says what to send, the device's answers where it goes on."""
 
-    def __init__(self, device: Device, slot: int, data: bytes, progress: Callable[[int], None]) -> None:
+    def __init__(self, device: Device, slot: int, module: bytes, way: Encoded, progress: Callable[[int], None]) -> None:
         self._device = device
         self._slot = slot
-        self._data = data
-        self._sha = hashlib.sha256(data).digest()
-        self._progress = progress
+        self._data = data = way.data
+        self._way = way
+        self._module_size = len(module)
+        self._sha = hashlib.sha256(module).digest()
+        self._report = progress
         self._room = min(device.transport.max_unencoded_size - upload_overhead(slot, len(data)), MOST_CHUNK)
-        self._sent = 0
+        self.sent = 0
+        """Bytes of data."""
         self._tasks: dict[asyncio.Task[UploadAnswer], Chunk] = {}
         if self._room < 1:
             raise BadAnswerError(f"{device.name}: its buffer of {device.transport.mtu} bytes holds no upload message")
+
+    def _progress(self, offset: int) -> None:
+        self._report(offset * self._module_size // len(self._data))
 
     async def run(self) -> int:
         """Carry it out; an upload that the device has forgotten (it lost power) begins again where the device says."""
@@ -349,20 +386,33 @@ class _Upload:
             reached = await self._send(offset) if offset < size else size
             if reached >= size:
                 self._progress(size)
-                return self._sent
+                return self.sent
             failures = 0 if reached > offset else failures + 1
             if failures >= UPLOAD_ATTEMPTS:
                 raise NoAnswerError(f"{self._device.name}: upload stuck at byte {offset} of {size}; try again")
 
     async def _begin(self) -> int:
-        """Ask where to go on; the question carries the first bytes, fewer with each that was lost."""
-        for attempt in range(UPLOAD_ATTEMPTS):
+        """Ask where to go on; the question carries the first bytes, fewer when it is lost, and then comes in fours."""
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + UPLOAD_ATTEMPTS * FIRST_FACTOR * self._device.timeout_s
+        size = min(self._room, len(self._data), FIRST_SIZE)
+        tries = 0
+        while loop.time() < give_up_s:
+            timeout_s = next(wait_s for most, wait_s in FIRST_WAITS_S if tries < most)
+            copies = 1 if tries == 0 else FIRST_COPIES
+            questions = [asyncio.ensure_future(self._request(0, size, timeout_s)) for _ in range(copies)]
             try:
-                answer = await self._request(0, min(self._room, len(self._data)) >> (2 * attempt) or 1)
-            except NoAnswerError:
-                continue
-            self._progress(self._checked(answer))
-            return self._checked(answer)
+                for question in asyncio.as_completed(questions):
+                    with contextlib.suppress(NoAnswerError):
+                        offset = self._checked(await question)
+                        self._progress(offset)
+                        return offset
+            finally:
+                for task in questions:
+                    task.cancel()
+                await asyncio.gather(*questions, return_exceptions=True)
+            tries += 1
+            size //= 4
         raise NoAnswerError(f"{self._device.name}: no answer to the first bytes of an upload; is it running?")
 
     async def _send(self, offset: int) -> int:
@@ -406,14 +456,24 @@ class _Upload:
             del self._tasks[task]
             task.cancel()
 
-    async def _request(self, offset: int, size: int) -> UploadAnswer:
+    async def _request(self, offset: int, size: int, timeout_s: float = FOREVER_S) -> UploadAnswer:
         data = self._data[offset : offset + size]
-        self._sent += len(data)
+        self.sent += len(data)
         if offset == 0:
-            first = UploadWrite(off=0, data=data, image=self._slot, len=len(self._data), sha=self._sha)
-            return await self._device.request(first, timeout_s=FIRST_FACTOR * self._device.timeout_s, attempts=1)
+            plain = self._way.kind == PLAIN
+            first = UploadWrite(
+                off=0,
+                data=data,
+                image=self._slot,
+                len=len(self._data),
+                sha=self._sha,
+                enc=None if plain else ENCODINGS[self._way.kind],
+                size=None if plain else self._module_size,
+                base=self._way.base,
+            )
+            return await self._device.request(first, timeout_s=timeout_s, attempts=1)
         # The sender's own clock says when an answer is too late.
-        return await self._device.request(UploadWrite(off=offset, data=data), timeout_s=FOREVER_S, attempts=1)
+        return await self._device.request(UploadWrite(off=offset, data=data), timeout_s=timeout_s, attempts=1)
 
     def _checked(self, answer: UploadAnswer) -> int:
         if answer.rc:

@@ -466,7 +466,13 @@ class UploadWrite(message.WriteRequest):
     data: bytes
     image: int | None = None
     len: int | None = None
+    """Bytes that come."""
     sha: bytes | None = None
+    """Of the module."""
+    enc: int | None = None
+    """1: the module compressed, 2: what changed since `base`; with it the module's `size`."""
+    size: int | None = None
+    base: bytes | None = None
 
 
 class TrustAnswer(message.WriteResponse, _Answer):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import cbor2
 
 from agent.link.cobs import frame
+from agent.link.encoding import DEFLATE, DELTA, ENCODINGS, EncodingError, decode
 from agent.link.frames import BadFrame, FrameDecoder, Message, Text, encode_frames
 from agent.link.modules import Command, ModuleError
 
@@ -142,6 +143,8 @@ class _Session:
     image: int
     length: int
     sha: bytes | None
+    encoding: int
+    size: int
     data: bytearray = field(default_factory=bytearray)
 
 
@@ -295,7 +298,7 @@ class SimulatedDevice:
         offset, data = body["off"], body["data"]
         self.received_upload_bytes += len(data)
         if offset == 0:
-            done = self._begin_upload(body.get("image", 0), body.get("len", 0), body.get("sha"))
+            done = self._begin_upload(body)
             if done is not None:
                 return done
         session = self._session
@@ -309,27 +312,40 @@ class SimulatedDevice:
         if len(session.data) < session.length:
             return {"off": len(session.data)}
         self._session = None
-        if session.sha is not None and hashlib.sha256(session.data).digest() != session.sha:
+        module = bytes(session.data)
+        if session.encoding:
+            kind = DELTA if session.encoding == ENCODINGS[DELTA] else DEFLATE
+            try:
+                module = decode(kind, module, session.size, self.slots[session.image].active or b"")
+            except EncodingError:
+                raise _RefusalError(1, INVALID_HASH) from None
+        if session.sha is not None and hashlib.sha256(module).digest() != session.sha:
             raise _RefusalError(1, INVALID_HASH)
-        self.slots[session.image].candidate = bytes(session.data)
+        self.slots[session.image].candidate = module
         return {"off": session.length, "match": True}
 
-    def _begin_upload(self, image: int, length: int, sha: bytes | None) -> dict[str, Any] | None:
+    def _begin_upload(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        image, length, sha = body.get("image", 0), body.get("len", 0), body.get("sha")
+        encoding = body.get("enc", 0)
+        size = body["size"] if encoding else length
         if not 0 <= image < len(self.slots):
             raise _RefusalError(1, INVALID_SLOT)
         if length <= 0:
             raise _RefusalError(1, INVALID_LENGTH)
-        if length > self.module_max:
+        if max(length, size) > self.module_max:
             raise _RefusalError(1, TOO_LARGE)
+        active = self.slots[image].active
+        if encoding == ENCODINGS[DELTA] and (active is None or hashlib.sha256(active).digest() != body["base"]):
+            raise _RefusalError(1, HASH_NOT_FOUND)
         slot, session = self.slots[image], self._session
         if session and sha is not None and (session.image, session.length, session.sha) == (image, length, sha):
             return {"off": len(session.data)} if session.data else None
         if slot.candidate is not None and sha is not None and hashlib.sha256(slot.candidate).digest() == sha:
             return {"off": length, "match": True}
         slot.candidate, slot.pending = None, False
-        if length + len(slot.active or b"") > self.module_max:
+        if size + (length if encoding else 0) + len(slot.active or b"") > self.module_max:
             raise _RefusalError(1, NO_SPACE)
-        self._session = _Session(image, length, sha)
+        self._session = _Session(image, length, sha, encoding, size)
         return None
 
     def _start(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -195,6 +195,12 @@ static enum sb_store_status commit(uint64_t slot)
     return status_of(lfs_file_close(&store.lfs, &upload->file));
 }
 
+static enum sb_store_status sync_upload(uint64_t slot)
+{
+    struct sb_store_upload *upload = &store.uploads[slot];
+    return upload->open ? status_of(lfs_file_sync(&store.lfs, &upload->file)) : SB_STORE_BAD_CALL;
+}
+
 /* Read a whole file of at most `max` bytes; *size is its size. */
 static enum sb_store_status read_file(const char *path, void *out, uint32_t max, uint32_t *size)
 {
@@ -226,6 +232,27 @@ static enum sb_store_status load(uint64_t slot, uint64_t place, uint64_t offset,
     enum sb_store_status status =
         read_file(module_path(path, slot, place), store.memory.modules[slot] + offset, (uint32_t)size, &length);
     return status == SB_STORE_OK && length != size ? SB_STORE_NONE : status;
+}
+
+static enum sb_store_status resume(uint64_t slot, uint64_t place, uint64_t offset, uint64_t most)
+{
+    struct sb_store_upload *upload = &store.uploads[slot];
+    char path[16];
+    uint32_t size;
+    if (place >= SB_STORE_PLACES || !in_module(offset, most)) {
+        return SB_STORE_BAD_CALL;
+    }
+    forget_upload(upload);
+    module_path(path, slot, place);
+    enum sb_store_status status = read_file(path, store.memory.modules[slot] + offset, (uint32_t)most, &size);
+    if (status != SB_STORE_OK) {
+        return status;
+    }
+    upload->config = (struct lfs_file_config){.buffer = upload->cache};
+    int error = lfs_file_opencfg(&store.lfs, &upload->file, path, LFS_O_WRONLY | LFS_O_APPEND, &upload->config);
+    upload->open = error == LFS_ERR_OK;
+    store.memory.record->upload.received = size;
+    return status_of(error);
 }
 
 static uint32_t record_crc(const struct sb_store_record *record)
@@ -300,6 +327,10 @@ enum sb_store_status sb_store_serve(uint64_t label, const uint64_t arguments[SB_
         return save(slot);
     case SB_STORE_RECALL:
         return recall(slot);
+    case SB_STORE_SYNC:
+        return sync_upload(slot);
+    case SB_STORE_RESUME:
+        return resume(slot, arguments[1], arguments[2], arguments[3]);
     default:
         return SB_STORE_BAD_CALL;
     }

@@ -154,34 +154,68 @@ static int32_t answer_offset(struct sb_cbor_writer *out, uint64_t offset, bool c
     return 0;
 }
 
+/* Decode what came to the module that it stands for. */
+static bool make_result(struct sb_slot *slot)
+{
+    struct sb_upload *upload = &slot->upload;
+    const struct sb_image *active = &slot->active;
+    const uint8_t *base = NULL;
+    uint32_t base_size = 0;
+    if (upload->encoding == SB_ENCODING_DELTA) {
+        if (!active->present || memcmp(active->digest, upload->base, sizeof active->digest) != 0) {
+            return false; /* another module became active meanwhile */
+        }
+        base = slot->module + active->offset;
+        base_size = active->size;
+    }
+    uint8_t *result = slot->module + upload->result_offset;
+    if (!sb_decode(upload->encoding, slot->module + upload->offset, upload->size, base, base_size, result,
+                   upload->result_size)) {
+        return false;
+    }
+    sb_sha256_init(&upload->hash);
+    sb_sha256_update(&upload->hash, result, upload->result_size);
+    return true;
+}
+
 /* The whole module is here: it becomes the candidate if the digest is right and the device trusts it. */
 static int32_t finish(struct sb_supervisor *s, struct sb_slot *slot, struct sb_cbor_writer *out)
 {
     struct sb_upload *upload = &slot->upload;
+    unsigned number = (unsigned)(slot - s->slots);
     uint8_t digest[SB_SHA256_SIZE];
-    sb_sha256_final(&upload->hash, digest);
     upload->open = false;
+    if (upload->encoding != SB_ENCODING_NONE && !make_result(slot)) {
+        sb_keep_save(s, number);
+        return IMAGE_INVALID_HASH;
+    }
+    sb_sha256_final(&upload->hash, digest);
     if (upload->has_digest && memcmp(digest, upload->digest, sizeof digest) != 0) {
+        sb_keep_save(s, number);
         return IMAGE_INVALID_HASH;
     }
     struct sb_credentials credentials;
     const struct sb_admission admission = sb_slot_admission(slot);
     slot->refusal =
-        sb_admit(&s->trust, &admission, slot->module + upload->offset, upload->size, digest, &credentials);
+        sb_admit(&s->trust, &admission, slot->module + upload->result_offset, upload->result_size, digest, &credentials);
     if (slot->refusal != SB_ACCEPTED) {
+        sb_keep_save(s, number);
         s->reason = sb_refusal_text(slot->refusal);
         return -SB_SMP_ACCESS_DENIED;
     }
-    if (!sb_keep_commit(s, (unsigned)(slot - s->slots))) {
+    if (upload->encoding != SB_ENCODING_NONE && !sb_keep_result(s, number)) {
+        return IMAGE_FLASH_WRITE_FAILED;
+    }
+    if (!sb_keep_commit(s, number)) {
         return IMAGE_FLASH_WRITE_FAILED;
     }
     slot->admission = admission; /* the former candidate goes, and with it the way back */
     slot->candidate = (struct sb_image){
-        .present = true, .offset = upload->offset, .size = upload->size, .place = upload->place,
+        .present = true, .offset = upload->result_offset, .size = upload->result_size, .place = upload->place,
         .credentials = credentials};
     memcpy(slot->candidate.digest, digest, sizeof digest);
     slot->reverted = SB_REVERT_NONE;
-    sb_keep_save(s, (unsigned)(slot - s->slots));
+    sb_keep_save(s, number);
     return answer_offset(out, upload->size, true);
 }
 
@@ -227,6 +261,7 @@ static int32_t take(struct sb_supervisor *s, struct sb_slot *slot, const struct 
     struct sb_upload *upload = &slot->upload;
     if (data->size > upload->size - upload->received) {
         upload->open = false;
+        sb_keep_save(s, (unsigned)(slot - s->slots));
         return IMAGE_DATA_OVERRUN;
     }
     uint8_t *to = slot->module + upload->offset + upload->received;
@@ -241,62 +276,100 @@ static int32_t take(struct sb_supervisor *s, struct sb_slot *slot, const struct 
     return upload->received == upload->size ? finish(s, slot, out) : answer_offset(out, upload->received, false);
 }
 
-/* The first chunk: opens an upload, or finds that there is one to go on with. */
-static int32_t begin(struct sb_supervisor *s, struct sb_slot *slot, uint64_t size, const struct sb_cbor_string *digest,
-                     const struct sb_cbor_string *data, struct sb_cbor_writer *out)
+/* What a first chunk says. */
+struct first_chunk {
+    uint64_t size;                /* bytes that will come */
+    struct sb_cbor_string digest; /* of the module */
+    struct sb_cbor_string data;
+    uint64_t encoding;
+    uint64_t result_size; /* of the module, with an encoding */
+    struct sb_cbor_string base;
+};
+
+static bool same_digest(const uint8_t ours[SB_SHA256_SIZE], const struct sb_cbor_string *theirs)
 {
-    struct sb_upload *upload = &slot->upload;
-    uint32_t offset;
-    bool named = digest->data != NULL;
-    if (named && digest->size != SB_SHA256_SIZE) {
+    return theirs->size == SB_SHA256_SIZE && memcmp(ours, theirs->data, SB_SHA256_SIZE) == 0;
+}
+
+static int32_t check_first(const struct sb_slot *slot, const struct first_chunk *chunk)
+{
+    if (chunk->digest.data != NULL && chunk->digest.size != SB_SHA256_SIZE) {
         return IMAGE_INVALID_HASH;
     }
-    if (size == 0) {
+    if (chunk->size == 0 || chunk->result_size == 0) {
         return IMAGE_INVALID_LENGTH;
     }
-    if (size > SB_MODULE_SIZE) {
+    if (chunk->size > SB_MODULE_SIZE || chunk->result_size > SB_MODULE_SIZE) {
         return IMAGE_TOO_LARGE;
     }
-    if (named && upload->open && upload->has_digest && upload->size == size &&
-        memcmp(upload->digest, digest->data, SB_SHA256_SIZE) == 0) {
-        return answer_offset(out, upload->received, false);
+    if (chunk->encoding > SB_ENCODING_DELTA || (chunk->encoding != SB_ENCODING_NONE && chunk->digest.data == NULL)) {
+        return -SB_SMP_INVALID;
     }
-    if (named && slot->candidate.size == size && has_digest(&slot->candidate, digest)) {
-        return answer_offset(out, size, true);
+    if (chunk->encoding == SB_ENCODING_DELTA &&
+        (!slot->active.present || !same_digest(slot->active.digest, &chunk->base))) {
+        return IMAGE_HASH_NOT_FOUND;
+    }
+    return 0;
+}
+
+/* The first chunk: opens an upload, or finds that there is one to go on with. */
+static int32_t begin(struct sb_supervisor *s, struct sb_slot *slot, const struct first_chunk *chunk,
+                     struct sb_cbor_writer *out)
+{
+    struct sb_upload *upload = &slot->upload;
+    bool named = chunk->digest.data != NULL;
+    int32_t rc = check_first(slot, chunk);
+    if (rc != 0) {
+        return rc;
+    }
+    if (named && upload->open && upload->has_digest && upload->size == chunk->size &&
+        upload->encoding == (enum sb_encoding)chunk->encoding && same_digest(upload->digest, &chunk->digest) &&
+        (chunk->encoding != SB_ENCODING_DELTA || same_digest(upload->base, &chunk->base))) {
+        return upload->received > 0 ? answer_offset(out, upload->received, false) : take(s, slot, &chunk->data, out);
+    }
+    if (named && slot->candidate.size == chunk->result_size && has_digest(&slot->candidate, &chunk->digest)) {
+        return answer_offset(out, chunk->size, true);
     }
     if (slot->trial.on) {
         return -SB_SMP_BUSY; /* it would take the place of the module to go back to */
     }
-    if (!sb_slot_place(slot, (uint32_t)size, &offset)) {
+    struct sb_upload next = {.open = true,
+                             .has_digest = named,
+                             .size = (uint32_t)chunk->size,
+                             .encoding = (enum sb_encoding)chunk->encoding,
+                             .result_size = (uint32_t)chunk->result_size};
+    if (!sb_slot_place_upload(slot, &next)) {
         return IMAGE_NO_FREE_SLOT;
     }
-    *upload = (struct sb_upload){.open = true, .has_digest = named, .offset = offset, .size = (uint32_t)size};
     if (named) {
-        memcpy(upload->digest, digest->data, SB_SHA256_SIZE);
+        memcpy(next.digest, chunk->digest.data, SB_SHA256_SIZE);
     }
+    if (chunk->encoding == SB_ENCODING_DELTA) {
+        memcpy(next.base, chunk->base.data, SB_SHA256_SIZE);
+    }
+    *upload = next;
     sb_sha256_init(&upload->hash);
     if (!sb_keep_begin(s, (unsigned)(slot - s->slots))) {
         upload->open = false;
         return IMAGE_FLASH_WRITE_FAILED;
     }
-    slot->candidate = (struct sb_image){0};
-    return take(s, slot, data, out);
+    return take(s, slot, &chunk->data, out);
 }
 
 static int32_t upload_write(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
 {
     uint64_t image = s->upload_image;
     uint64_t offset = 0;
-    uint64_t size = 0;
-    struct sb_cbor_string digest = {0};
-    struct sb_cbor_string data = {0};
+    struct first_chunk chunk = {0};
     bool upgrade = false; /* module versions are not compared: nothing is an upgrade or a downgrade here */
     struct sb_cbor_field fields[] = {
         {"image", SB_CBOR_UINT, &image, false},  {"off", SB_CBOR_UINT, &offset, false},
-        {"len", SB_CBOR_UINT, &size, false},     {"sha", SB_CBOR_BYTES, &digest, false},
-        {"data", SB_CBOR_BYTES, &data, false},   {"upgrade", SB_CBOR_BOOL, &upgrade, false},
+        {"len", SB_CBOR_UINT, &chunk.size, false},  {"sha", SB_CBOR_BYTES, &chunk.digest, false},
+        {"data", SB_CBOR_BYTES, &chunk.data, false}, {"upgrade", SB_CBOR_BOOL, &upgrade, false},
+        {"enc", SB_CBOR_UINT, &chunk.encoding, false}, {"size", SB_CBOR_UINT, &chunk.result_size, false},
+        {"base", SB_CBOR_BYTES, &chunk.base, false},
     };
-    if (!sb_smp_read_body(body, fields, 6) || !fields[1].found || !fields[4].found) {
+    if (!sb_smp_read_body(body, fields, sizeof fields / sizeof fields[0]) || !fields[1].found || !fields[4].found) {
         return -SB_SMP_INVALID;
     }
     if (offset == 0 && !fields[0].found) {
@@ -310,21 +383,25 @@ static int32_t upload_write(struct sb_supervisor *s, struct sb_cbor_reader *body
         if (!fields[2].found) {
             return IMAGE_INVALID_LENGTH;
         }
+        if (chunk.encoding == SB_ENCODING_NONE) {
+            chunk.result_size = chunk.size;
+        }
         s->upload_image = (uint32_t)image;
-        return begin(s, slot, size, &digest, &data, out);
+        return begin(s, slot, &chunk, out);
     }
     if (!slot->upload.open) { /* the last chunk again, or a sender that must start over */
-        bool repeated = slot->candidate.present && offset <= slot->candidate.size &&
-                        offset + data.size == slot->candidate.size;
-        return answer_offset(out, repeated ? slot->candidate.size : 0, repeated);
+        const struct sb_upload *upload = &slot->upload;
+        const uint32_t total = upload->size != 0 ? upload->size : slot->candidate.size; /* 0 after a loss of power */
+        bool repeated = slot->candidate.present && offset <= total && offset + chunk.data.size == total;
+        return answer_offset(out, repeated ? total : 0, repeated);
     }
     if (offset > slot->upload.received) {
-        return hold(slot, offset, &data, out);
+        return hold(slot, offset, &chunk.data, out);
     }
     if (offset != slot->upload.received) {
         return answer_offset(out, slot->upload.received, false);
     }
-    return take(s, slot, &data, out);
+    return take(s, slot, &chunk.data, out);
 }
 
 /* {"slot": n}: n / 2 is the image, odd its candidate (default: image 0's), even its active module. */

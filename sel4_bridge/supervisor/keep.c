@@ -7,6 +7,8 @@
 _Static_assert(SB_STORE_DIGEST_SIZE == SB_SHA256_SIZE, "one digest");
 _Static_assert(SB_STORE_REQUEST_MAX == SB_FRAME_MESSAGE_MAX, "every start request can be kept");
 
+#define SYNC_STEP 65536u /* bytes of an upload that a loss of power may cost */
+
 static bool call(struct sb_supervisor *s, enum sb_store_label label, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     const uint64_t arguments[SB_STORE_ARGUMENTS] = {a, b, c, d};
@@ -26,12 +28,48 @@ bool sb_keep_begin(struct sb_supervisor *s, unsigned number)
 {
     struct sb_slot *slot = &s->slots[number];
     slot->upload.place = free_place(slot);
-    return !s->has_store || call(s, SB_STORE_BEGIN, number, slot->upload.place, 0, 0);
+    slot->candidate = (struct sb_image){0}; /* its file may be the one that begins */
+    if (!s->has_store) {
+        return true;
+    }
+    if (!call(s, SB_STORE_BEGIN, number, slot->upload.place, 0, 0)) {
+        return false;
+    }
+    if (slot->upload.has_digest) { /* nobody could go on with one that has none */
+        if (!call(s, SB_STORE_SYNC, number, 0, 0, 0)) {
+            return false;
+        }
+        sb_keep_save(s, number);
+    }
+    return true;
 }
 
 bool sb_keep_append(struct sb_supervisor *s, unsigned number, uint32_t offset, uint32_t size)
 {
-    return !s->has_store || call(s, SB_STORE_APPEND, number, offset, size, 0);
+    struct sb_upload *upload = &s->slots[number].upload;
+    if (!s->has_store) {
+        return true;
+    }
+    if (!call(s, SB_STORE_APPEND, number, offset, size, 0)) {
+        return false;
+    }
+    uint32_t received = upload->received + size;
+    if (upload->has_digest && received < upload->size && received - upload->synced >= SYNC_STEP) {
+        upload->synced = received;
+        return call(s, SB_STORE_SYNC, number, 0, 0, 0);
+    }
+    return true;
+}
+
+bool sb_keep_result(struct sb_supervisor *s, unsigned number)
+{
+    const struct sb_upload *upload = &s->slots[number].upload;
+    if (!s->has_store) {
+        return true;
+    }
+    sb_keep_save(s, number); /* without an upload: what its file has from here on is not what came */
+    return call(s, SB_STORE_BEGIN, number, upload->place, 0, 0) &&
+           call(s, SB_STORE_APPEND, number, upload->result_offset, upload->result_size, 0);
 }
 
 bool sb_keep_commit(struct sb_supervisor *s, unsigned number)
@@ -64,6 +102,13 @@ void sb_keep_save(struct sb_supervisor *s, unsigned number)
     record->version = SB_STORE_RECORD_VERSION;
     record->active = image_out(&slot->active);
     record->candidate = image_out(&slot->candidate);
+    const struct sb_upload *upload = &slot->upload;
+    if (upload->open && upload->has_digest) {
+        record->upload = (struct sb_store_upload_record){
+            .place = upload->place, .size = upload->size, .encoding = upload->encoding, .result_size = upload->result_size};
+        memcpy(record->upload.digest, upload->digest, sizeof record->upload.digest);
+        memcpy(record->upload.base, upload->base, sizeof record->upload.base);
+    }
     record->sequence = slot->admission.sequence;
     memcpy(record->sequence_digest, slot->admission.digest, sizeof record->sequence_digest);
     record->reverted = slot->reverted;
@@ -117,6 +162,33 @@ static bool image_in(struct sb_supervisor *s, unsigned number, const struct sb_s
     return true;
 }
 
+/* Go on with an upload where its file on flash ends. */
+static void upload_in(struct sb_supervisor *s, unsigned number, const struct sb_store_upload_record *in)
+{
+    struct sb_slot *slot = &s->slots[number];
+    struct sb_upload *upload = &slot->upload;
+    *upload = (struct sb_upload){.has_digest = true,
+                                 .size = in->size,
+                                 .place = in->place,
+                                 .encoding = (enum sb_encoding)in->encoding,
+                                 .result_size = in->result_size};
+    memcpy(upload->digest, in->digest, sizeof upload->digest);
+    memcpy(upload->base, in->base, sizeof upload->base);
+    if (in->size == 0 || in->encoding > SB_ENCODING_DELTA || in->place != free_place(slot) ||
+        in->size > SB_MODULE_SIZE || in->result_size > SB_MODULE_SIZE || !sb_slot_place_upload(slot, upload) ||
+        !call(s, SB_STORE_RESUME, number, in->place, upload->offset, in->size)) {
+        return;
+    }
+    uint32_t received = s->platform.store_record->upload.received;
+    if (received >= in->size) {
+        return; /* power went when it was whole and nothing named it yet: it comes once more */
+    }
+    upload->open = true;
+    upload->received = upload->synced = received;
+    sb_sha256_init(&upload->hash);
+    sb_sha256_update(&upload->hash, slot->module + upload->offset, received);
+}
+
 static void restore_slot(struct sb_supervisor *s, unsigned number)
 {
     static struct sb_store_record record; /* a copy: a save on the way overwrites the shared page */
@@ -134,6 +206,9 @@ static void restore_slot(struct sb_supervisor *s, unsigned number)
     memcpy(slot->request, record.request, slot->request_size);
     (void)image_in(s, number, &record.active, &slot->active);
     (void)image_in(s, number, &record.candidate, &slot->candidate);
+    if (!slot->candidate.present) {
+        upload_in(s, number, &record.upload);
+    }
     slot->state = slot->active.present ? SB_SLOT_STOPPED : SB_SLOT_EMPTY;
 }
 

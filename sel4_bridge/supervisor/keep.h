@@ -23,6 +23,9 @@ bool sb_keep_begin(struct sb_supervisor *s, unsigned slot);
 bool sb_keep_append(struct sb_supervisor *s, unsigned slot, uint32_t offset, uint32_t size);
 bool sb_keep_commit(struct sb_supervisor *s, unsigned slot);
 
+/* What came is not the module itself, which now lies in the region: that takes its place on flash. */
+bool sb_keep_result(struct sb_supervisor *s, unsigned slot);
+
 /* Write the slot's record as it is now. */
 void sb_keep_save(struct sb_supervisor *s, unsigned slot);
 

@@ -33,6 +33,29 @@ bool sb_slot_place(const struct sb_slot *slot, uint32_t size, uint32_t *offset)
     return top >= slot->active.size && top != 0;
 }
 
+bool sb_slot_place_upload(const struct sb_slot *slot, struct sb_upload *upload)
+{
+    const struct sb_image *active = &slot->active;
+    if (!sb_slot_place(slot, upload->result_size, &upload->result_offset)) {
+        return false;
+    }
+    upload->offset = upload->result_offset;
+    if (upload->encoding == SB_ENCODING_NONE) {
+        return true;
+    }
+    uint32_t begin = upload->result_offset + upload->result_size; /* both at most SB_MODULE_SIZE */
+    uint32_t end = SB_MODULE_SIZE;
+    if (active->present && active->offset == 0) { /* the module lies at the top */
+        begin = active->size;
+        end = upload->result_offset;
+    } else if (active->present) {
+        end = active->offset;
+    }
+    begin = (begin + ALIGNMENT - 1u) & ~(ALIGNMENT - 1u);
+    upload->offset = begin;
+    return begin <= end && upload->size <= end - begin;
+}
+
 static bool reverts(const struct sb_slot *slot)
 {
     return slot->active.present && !slot->active.confirmed && slot->candidate.present && slot->candidate.confirmed;

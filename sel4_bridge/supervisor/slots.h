@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "admit.h"
+#include "encoding.h"
 #include "limits.h"
 #include "log_drain.h"
 #include "log_history.h"
@@ -63,12 +64,17 @@ struct sb_piece {
 struct sb_upload {
     bool open;
     bool has_digest;
-    uint32_t offset;
-    uint32_t size;
+    uint32_t offset; /* of the bytes that come, in the slot's region */
+    uint32_t size;   /* of them */
     uint32_t received;
-    uint32_t place; /* as in sb_image */
-    uint8_t digest[SB_SHA256_SIZE]; /* what the sender says */
-    struct sb_sha256 hash;          /* over what was received */
+    uint32_t synced; /* of them, those that survive a loss of power */
+    uint32_t place;  /* as in sb_image */
+    enum sb_encoding encoding;
+    uint32_t result_offset; /* of the module, in the slot's region; with SB_ENCODING_NONE the same as offset */
+    uint32_t result_size;
+    uint8_t base[SB_SHA256_SIZE];   /* of a delta: the active module's digest */
+    uint8_t digest[SB_SHA256_SIZE]; /* of the module, as the sender says */
+    struct sb_sha256 hash;          /* over what was received, with SB_ENCODING_NONE */
     uint32_t ahead_count;           /* pieces beyond `received` that lie in the region already; they may overlap */
     struct sb_piece ahead[SB_UPLOAD_AHEAD];
 };
@@ -136,6 +142,12 @@ const char *sb_slot_state_name(enum sb_slot_state state);
  * False: it does not fit beside the active module.
  */
 bool sb_slot_place(const struct sb_slot *slot, uint32_t size, uint32_t *offset);
+
+/*
+ * The same for an upload that carries a module of `result_size` bytes in `size` bytes: sets both offsets. The bytes that
+ * come lie behind the module that they will make.
+ */
+bool sb_slot_place_upload(const struct sb_slot *slot, struct sb_upload *upload);
 
 /* The next start's module: switch to a pending candidate, or back from one that was never confirmed. */
 void sb_slot_switch(struct sb_slot *slot);

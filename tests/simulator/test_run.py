@@ -107,6 +107,13 @@ def test_faults_are_what_they_are_called() -> None:
     flipped = Faults(corrupt=0.1).apply(data, random.Random(1))
     assert flipped != data
     assert {(a ^ b).bit_count() for a, b in zip(data, flipped, strict=True)} == {0, 1}
+    swapped = Faults(swap=0.1).apply(data, random.Random(1))
+    assert swapped != data
+    assert sorted(swapped) == sorted(data)
+    for faults in (Faults(drop=0.1, run=50), Faults(corrupt=0.1, run=50), Faults(duplicate=0.1, run=50)):
+        changed = faults.apply(data, random.Random(1))
+        assert changed != data
+        assert 0.7 < len(changed) / len(data) < 1.3
 
 
 async def test_many_at_once_in_little_memory(program: Path) -> None:

@@ -7,9 +7,10 @@
  *   power pairs SEED COUNT            a cut during the update and a second one during what comes after it
  *   power words                       one update on chips without a write buffer
  *
- * The update: version 2 is uploaded beside version 1, marked for a test, started, confirmed. After each cut, at every
- * boot: slot 0 runs version 1 or version 2, whole; slot 1 runs its own module; then the same update, repeated, is
- * carried through and survives another loss of power. Prints "cuts <n> violations <n>"; ends with 1 at a violation.
+ * The update: version 2 is uploaded beside version 1, marked for a test, started, confirmed; then version 3 the same way,
+ * as what changed since version 2. After each cut, at every boot: slot 0 runs one of the versions, whole; slot 1 runs its own module; then the same update, repeated, is
+ * carried through and survives another loss of power. Prints "resumed <n> cuts <n> violations <n>": boots that went on
+ * with an upload; ends with 1 at a violation.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -23,12 +24,17 @@
 #define FLASH_BYTES (40u * CHIPS_SECTOR)
 #define SIZE_1 60013u
 #define SIZE_2 430001u
+#define SIZE_CHANGE 30000u /* bytes that version 3 begins with, instead of as many of version 2 */
+#define SIZE_3 SIZE_2
 #define SIZE_OTHER 20000u
 #define CHUNK 4000u
 
 static uint8_t flash[FLASH_BYTES] __attribute__((aligned(4096)));
 static uint8_t base[FLASH_BYTES];
-static uint8_t version_1[SIZE_1], version_2[SIZE_2], other[SIZE_OTHER];
+static uint8_t version_1[SIZE_1], version_2[SIZE_2], version_3[SIZE_3], other[SIZE_OTHER];
+static uint8_t change[SIZE_CHANGE + 32]; /* version 2 to version 3 */
+static uint32_t change_size;
+static unsigned resumed; /* boots that found an upload to go on with */
 static uint8_t modules[SB_SLOTS][SB_MODULE_SIZE];
 static struct sb_control control[SB_SLOTS] __attribute__((aligned(4096)));
 static struct sb_launch launch[SB_SLOTS];
@@ -106,7 +112,8 @@ static void boot(void)
         memset(modules[i] + SB_MODULE_SIZE - SIZE_2 - CHUNK, 0xa5, SIZE_2 + CHUNK);
         memset(&launch[i], 0, sizeof launch[i]);
         memset(&control[i], 0, sizeof control[i]);
-        regions[i] = (struct sb_slot_regions){modules[i], &control[i], &launch[i], &logs[i], NULL, NULL};
+        regions[i] = (struct sb_slot_regions){
+            .module = modules[i], .control = &control[i], .launch = &launch[i], .log = &logs[i]};
     }
     memset(&supervisor, 0, sizeof supervisor);
     memset(&record, 0xa5, sizeof record);
@@ -155,21 +162,29 @@ static void digest_of(const uint8_t *data, size_t size, uint8_t digest[SB_SHA256
     sb_sha256_final(&hash, digest);
 }
 
-/* As an agent does it: from wherever the device is, until it has all. */
-static bool upload(unsigned slot, const uint8_t *data, uint32_t size)
+/* As an agent does it: from wherever the device is, until it has all. With a `base`, `data` is what changed since it. */
+static bool upload_encoded(unsigned slot, const uint8_t *data, uint32_t size, const uint8_t *module, uint32_t module_size,
+                           const uint8_t *base, uint32_t base_size)
 {
     uint8_t digest[SB_SHA256_SIZE];
+    uint8_t base_digest[SB_SHA256_SIZE];
     uint64_t offset = 0;
-    digest_of(data, size, digest);
+    digest_of(module, module_size, digest);
+    digest_of(base, base_size, base_digest);
     for (unsigned chunks = 0; chunks <= 2 + size / CHUNK; chunks++) {
         uint32_t step = size - offset < CHUNK ? (uint32_t)(size - offset) : CHUNK;
-        struct sb_cbor_writer writer = map_of(offset == 0 ? 5 : 2);
+        struct sb_cbor_writer writer = map_of(offset != 0 ? 2 : base == NULL ? 5 : 8);
         sb_cbor_put_uint(&writer, "off", offset);
         sb_cbor_put_bytes(&writer, "data", data + offset, step);
         if (offset == 0) {
             sb_cbor_put_uint(&writer, "image", slot);
             sb_cbor_put_uint(&writer, "len", size);
             sb_cbor_put_bytes(&writer, "sha", digest, sizeof digest);
+        }
+        if (offset == 0 && base != NULL) {
+            sb_cbor_put_uint(&writer, "enc", SB_ENCODING_DELTA);
+            sb_cbor_put_uint(&writer, "size", module_size);
+            sb_cbor_put_bytes(&writer, "base", base_digest, sizeof base_digest);
         }
         struct sb_cbor_field field = {"off", SB_CBOR_UINT, &offset, false};
         if (!send(1, 1, &writer) || !sb_cbor_read_map(&body, &field, 1)) {
@@ -180,6 +195,33 @@ static bool upload(unsigned slot, const uint8_t *data, uint32_t size)
         }
     }
     return false;
+}
+
+static bool upload(unsigned slot, const uint8_t *data, uint32_t size)
+{
+    return upload_encoded(slot, data, size, data, size, NULL, 0);
+}
+
+static uint8_t *put_number(uint8_t *out, uint32_t value)
+{
+    for (; value > 0x7f; value >>= 7) {
+        *out++ = (uint8_t)(value | 0x80u);
+    }
+    *out++ = (uint8_t)value;
+    return out;
+}
+
+/* Version 3 out of version 2: new bytes, then what follows them in version 2; in one stored block. */
+static void make_change(void)
+{
+    uint8_t *steps = change + 5;
+    uint8_t *end = put_number(steps, SIZE_CHANGE);
+    memcpy(end, version_3, SIZE_CHANGE);
+    end = put_number(put_number(end + SIZE_CHANGE, SIZE_3 - SIZE_CHANGE), 2 * SIZE_CHANGE);
+    uint32_t size = (uint32_t)(end - steps);
+    const uint8_t head[5] = {1, (uint8_t)size, (uint8_t)(size >> 8), (uint8_t)~size, (uint8_t)(~size >> 8)};
+    memcpy(change, head, sizeof head);
+    change_size = size + 5;
 }
 
 static bool mark(const uint8_t *data, uint32_t size, bool confirm)
@@ -203,9 +245,9 @@ static bool start(unsigned slot)
     return send(64, 1, &writer);
 }
 
-static bool update(void)
+static bool activate(const uint8_t *module, uint32_t size)
 {
-    return upload(0, version_2, SIZE_2) && mark(version_2, SIZE_2, false) && start(0) && mark(version_2, SIZE_2, true);
+    return mark(module, size, false) && start(0) && mark(module, size, true);
 }
 
 static bool runs(unsigned number, const uint8_t *data, uint32_t size)
@@ -220,16 +262,33 @@ static bool runs(unsigned number, const uint8_t *data, uint32_t size)
            launch[number].argc == 2 && memcmp(launch[number].text + 7, number == 0 ? "zero" : "one", 4) == 0;
 }
 
+static bool update(void)
+{
+    if (runs(0, version_3, SIZE_3)) {
+        return mark(version_3, SIZE_3, true);
+    }
+    if (!runs(0, version_2, SIZE_2)) {
+        if (!upload(0, version_2, SIZE_2) || !activate(version_2, SIZE_2)) {
+            return false;
+        }
+    } else if (!mark(version_2, SIZE_2, true)) {
+        return false;
+    }
+    return upload_encoded(0, change, change_size, version_3, SIZE_3, version_2, SIZE_2) && activate(version_3, SIZE_3);
+}
+
 /* What must be true after every boot. */
 static void check(void)
 {
-    require(runs(0, version_1, SIZE_1) || runs(0, version_2, SIZE_2), "slot 0 runs neither version");
+    require(runs(0, version_1, SIZE_1) || runs(0, version_2, SIZE_2) || runs(0, version_3, SIZE_3),
+            "slot 0 runs none of the versions");
+    resumed += supervisor.slots[0].upload.open && supervisor.slots[0].upload.received > 0;
     require(runs(1, other, SIZE_OTHER), "slot 1 does not run its module");
 }
 
 static void check_completed(void)
 {
-    require(runs(0, version_2, SIZE_2) && supervisor.slots[0].active.confirmed, "the update is not complete");
+    require(runs(0, version_3, SIZE_3) && supervisor.slots[0].active.confirmed, "the update is not complete");
     require(runs(1, other, SIZE_OTHER), "slot 1 does not run its module");
     require(supervisor.store_errors == 0, "flash or file system failed");
 }
@@ -256,6 +315,12 @@ static void prepare(void)
             all[m][i] = (uint8_t)(state >> 24);
         }
     }
+    memcpy(version_3, version_2, SIZE_3);
+    for (uint32_t i = 0; i < SIZE_CHANGE; i++) {
+        state = state * 1664525u + 1013904223u;
+        version_3[i] = (uint8_t)(state >> 24);
+    }
+    make_change();
     memset(flash, 0, sizeof flash); /* as a new file of QEMU's */
     chips_init(flash, FLASH_BYTES);
     boot();
@@ -348,6 +413,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: power count | linear FIRST STEP | pairs SEED COUNT | words\n");
         return 2;
     }
-    printf("cuts %llu violations %u\n", (unsigned long long)cuts, violations);
+    printf("resumed %u cuts %llu violations %u\n", resumed, (unsigned long long)cuts, violations);
     return violations == 0 ? 0 : 1;
 }
