@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL and several workers: the same tables, one leader, nothing done twice, the audit log one chain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from fleet import audit
+from fleet.access import SYSTEM
+from fleet.database import Database, upgrade
+from fleet.lease import LeaderLease, LostLeaseError
+from fleet.models import Base
+from tests.server.live import application, devices, module, serving, until
+
+PROGRAMS = Path("/usr/lib/postgresql")
+OPTIONS = ("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100")
+
+
+def program(name):
+    found = shutil.which(name) or next((str(path) for path in sorted(PROGRAMS.glob(f"*/bin/{name}"))), None)
+    if found is None:
+        pytest.skip(f"PostgreSQL's {name} is not installed: apt-get install postgresql")
+    return found
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A PostgreSQL of our own, on a Unix socket; it does not run as root, so as nobody if need be."""
+    initdb, postgres = program("initdb"), program("postgres")
+    as_nobody = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.geteuid() == 0 else []
+    folder = Path(tempfile.mkdtemp(prefix="wasel-pg-", dir="/tmp"))
+    if as_nobody:
+        shutil.chown(folder, "nobody")
+    made = [*as_nobody, initdb, "-D", f"{folder}/data", "-U", "wasel", "--auth=trust", "--no-sync", "-E", "UTF8"]
+    subprocess.run(made, check=True, capture_output=True, cwd="/")
+    with (folder / "log").open("wb") as log:
+        command = [*as_nobody, postgres, "-D", f"{folder}/data", "-k", str(folder), *OPTIONS]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+    try:
+        for _ in range(600):
+            if (folder / ".s.PGSQL.5432").exists() and process.poll() is None:
+                break
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield folder
+    finally:
+        process.terminate()
+        process.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def url(server, request):
+    """A database of the test's own."""
+    name = f"t{abs(hash(request.node.name))}"
+    base = f"postgresql+psycopg://wasel@/{{}}?host={server}"
+    admin = Database(base.format("postgres"))
+    with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    admin.close()
+    address = base.format(name)
+    upgrade(address)
+    return address
+
+
+def test_the_migrations_make_the_models(url):
+    upgrade(url)
+    database = Database(url)
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+
+
+def test_the_audit_log_is_one_chain_for_many_writers(url):
+    database = Database(url)
+
+    def write(number):
+        for step in range(5):
+            with database.write() as session:
+                audit.append(session, SYSTEM, "test", f"{number}-{step}", {"n": "\N{SNOWMAN}"})
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as session:
+        verdict = audit.verify(session)
+    assert (verdict.count, verdict.broken) == (30, None)
+    database.close()
+
+
+def test_a_lease_has_one_holder_and_its_epoch_stops_the_former(url, tmp_path):
+    database = Database(url)
+    first = LeaderLease(database, "one", tmp_path / "a", 0.4)
+    second = LeaderLease(database, "two", tmp_path / "b", 60)
+    assert first.acquire()
+    assert first.acquire()
+    epoch = first.epoch
+    assert not second.acquire()
+    while not second.acquire():  # the first one sleeps through the end of its lease
+        time.sleep(0.05)
+    assert second.epoch > epoch
+    with database.read() as session:
+        second.hold(session)
+        with pytest.raises(LostLeaseError):
+            first.hold(session)
+    assert not first.acquire()
+    second.release()
+    assert first.acquire()
+    database.close()
+
+
+async def test_two_workers_roll_out_and_nobody_is_ordered_twice(url, tmp_path):
+    options = {"database": url, "require_twin": False, "lease_s": 3.0}
+    async with (
+        serving(tmp_path, **options) as one,
+        application(tmp_path, one.broker, worker=1, **options) as two,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        agents = await devices(one, *(f"dev{number}" for number in range(12)))
+        two.fleet.service.devices_changed()
+        await until(lambda: len(two.fleet.service._names) == 12)
+        await until(lambda: one.fleet.leads != two.fleet.leads, "one leader")
+        for agent in agents:
+            await stack.enter_async_context(agent.running())
+        digest = await two.upload(module("run", size=100_000))
+        plan = {"twin": False, "approval": False, "check_s": 0.1, "waves": [{"count": 2}, {"percent": 100}]}
+        body = {"name": "r", "artifact": digest, "filter": "all", "plan": plan, "start": True}
+        number = (await two.ask("POST", "/rollouts", json=body))["id"]
+
+        async def succeeded(live, count):
+            return (await live.ask("GET", f"/rollouts/{number}"))["devices"].get("succeeded", 0) >= count
+
+        await until(lambda: succeeded(two, 2), "the first wave")
+        leader, other = (one, two) if one.fleet.leads else (two, one)
+        await leader.stop()
+        await until(lambda: other.fleet.leads, "the other worker leading")
+        await until(lambda: succeeded(other, 12), "all devices done")
+        assert [agent.seen for agent in agents] == [[1]] * 12
+        assert (await other.ask("GET", "/audit/verify"))["good"]
+        assert one.fleet.service.chunks.sent + two.fleet.service.chunks.sent >= 12 * 7
+        await asyncio.sleep(0)
