@@ -25,7 +25,7 @@ def duration(ms: float | None) -> str:
     if ms < _SECOND:
         return f"{ms:.0f} ms"
     if ms < _MINUTE:
-        return f"{ms / _SECOND:.1f} s" if ms < 10 * _SECOND else f"{ms / _SECOND:.0f} s"
+        return f"{ms / _SECOND:.1f}".removesuffix(".0") + " s" if ms < 10 * _SECOND else f"{ms / _SECOND:.0f} s"
     if ms < _HOUR:
         return f"{ms / _MINUTE:.0f} min"
     if ms < _DAY:
@@ -42,7 +42,7 @@ def ago(at_ms: int | None) -> str:
         return f"in {duration(-passed)}"
     if passed < _SOON_S * _SECOND:
         return "just now"
-    return f"{duration(passed - passed % _SECOND)} ago".replace(".0 s", " s")
+    return f"{duration(passed - passed % _SECOND)} ago"
 
 
 def clock(at_ms: int | None) -> str:
@@ -102,27 +102,23 @@ _KINDS = {
     # slots
     "running": "ok",
     "exited": "",
-    "stopped": "",
     "trapped": "bad",
     "refused": "bad",
     "empty": "off",
     # rollouts and their devices
     "draft": "",
+    "gate": "busy",
     "approval": "warn",
-    "ready": "",
-    "twin": "busy",
     "paused": "warn",
+    "stopped": "bad",
+    "completed": "ok",
     "succeeded": "ok",
-    "done": "ok",
-    "finished": "ok",
-    "aborted": "bad",
-    "rolled_back": "bad",
-    "rolling_back": "busy",
     "returning": "busy",
     "returned": "warn",
     "updating": "busy",
     "checking": "busy",
     "penalised": "warn",
+    "stuck": "bad",
     "skipped": "off",
     # twin jobs, signatures, users
     "passed": "ok",
@@ -142,9 +138,22 @@ def kind(state: str) -> str:
     return _KINDS.get(state, "")
 
 
+PHASES = {
+    "gate": "in the twin gate",
+    "approval": "waits for approval",
+    "running": "rolling out",
+    "paused": "paused",
+    "stopped": "stopped",
+    "returning": "rolling back",
+    "returned": "rolled back",
+    "completed": "completed",
+    "refused": "refused",
+}
+
+
 def phase(name: str) -> str:
     """A rollout's phase in words."""
-    return name.replace("_", " ")
+    return PHASES.get(name, name)
 
 
 FILTERS: dict[str, Any] = {

@@ -91,8 +91,9 @@ def site(tmp_path):
         thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """The browser of one file's tests: while Playwright runs, no test of this thread can run an event loop."""
     with sync_playwright() as tool:
         browser = tool.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS), timeout=PATIENCE_MS)
         yield browser

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coordinates of plots: steps inside the frame, whole numbers at the axis, few points however many devices."""
+"""Coordinates of the error budget: stairs inside the frame, above the line exactly where the rollout stops."""
 
 from __future__ import annotations
 
@@ -23,27 +23,30 @@ def test_ticks_are_whole_and_reach_the_top(top, most):
     assert {right - left for left, right in pairwise(marks)} == {marks[1]}
 
 
-@given(st.lists(st.tuples(st.integers(0, 10**6), st.booleans()), max_size=2000), st.none() | st.integers(0, 3000))
-def test_every_point_lies_inside_the_frame(ends, allowed):
-    points, done, failed = [], 0, 0
-    for at_ms, good in sorted(ends):
-        done, failed = done + good, failed + (not good)
-        points.append((at_ms, done, failed))
-    plot = budget_plot(points, start_ms=0, end_ms=10**6, allowed=allowed)
-    for path in (plot["failed"], plot["done"]):
-        for x in re.findall(r"H(-?[\d.]+)", path):
+@given(
+    st.lists(st.booleans(), max_size=1500),
+    st.integers(0, 3000),
+    st.floats(0, 100, allow_subnormal=False),
+    st.integers(1, 2000),
+)
+def test_stairs_lie_inside_and_above_the_line_where_it_stops(ends, total, error_percent, min_samples):
+    points, failed = [], 0
+    for index, good in enumerate(ends, 1):
+        failed += not good
+        points.append((index, failed))
+    plot = budget_plot(points, total=total, error_percent=error_percent, min_samples=min_samples)
+    for path in (plot["stairs"], plot["limit"], plot["beyond"], plot["area"]):
+        for x in re.findall(r"[HL](-?[\d.]+)", path):
             assert FRAME.x(0) <= float(x) <= FRAME.x(1)
         for y in re.findall(r"V(-?[\d.]+)", path):
             assert FRAME.y(1) <= float(y) <= FRAME.y(0)
         assert len(path) < 40 * MOST_POINTS
-    assert plot["last_failed"] == failed
-    assert plot["last_done"] == done
-    if allowed is not None:
-        assert FRAME.y(1) <= plot["limit_y"] <= FRAME.y(0)
-        assert (plot["last_y"] <= plot["limit_y"]) == (failed >= allowed)
+    assert (plot["ended"], plot["failed"]) == (len(ends), failed)
+    stops = len(ends) >= min_samples and failed > 0 and 100 * failed > error_percent * len(ends)
+    assert plot["over"] == stops
 
 
-@given(st.lists(st.tuples(st.integers(), st.integers(), st.integers()), max_size=600), st.integers(2, 300))
+@given(st.lists(st.tuples(st.integers(), st.integers()), max_size=600), st.integers(2, 300))
 def test_thinning_keeps_first_and_last(points, most):
     kept = thin(points, most)
     assert len(kept) == min(len(points), most)

@@ -12,6 +12,7 @@ from fleet.pages.views.enrolment import devices
 from fleet.pages.views.fleet import fleet
 from fleet.pages.views.rollout import rollout
 from fleet.pages.views.rollout_list import rollout_list
+from fleet.pages.views.rollout_new import rollout_new
 from fleet.pages.views.users import account, users
 
 __all__ = ["PAGES"]
@@ -23,6 +24,7 @@ PAGES = (
     Page("/artifacts", "artifacts.html", artifact_list, live="artifacts"),
     Page("/artifacts/{digest}", "artifact.html", artifact, live="fleet"),
     Page("/rollouts", "rollouts.html", rollout_list, live="events"),
+    Page("/rollouts/new", "rollout_new.html", rollout_new, role=Role.OPERATOR),
     Page("/rollouts/{number}", "rollout.html", rollout, live="rollout:{number} events"),
     Page("/audit", "audit.html", audit_log, live="audit"),
     Page("/users", "users.html", users, role=Role.ADMIN),

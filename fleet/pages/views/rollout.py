@@ -5,19 +5,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from fleet.clock import now_ms
+from agent.errors import RefusedError
+from fleet import rollouts
+from fleet.access import Role
 from fleet.errors import NotFoundError
-from fleet.models import Artifact, Device, Rollout, RolloutDevice, TwinJob
+from fleet.machine import OVER, TRANSITIONS, Event, Phase
+from fleet.models import Device, RolloutDevice, TwinJob
+from fleet.models import Event as JournalEvent
 from fleet.pages.plot import budget_plot
 from fleet.pages.views.events import latest
-from fleet.pages.views.rollout_list import OVER, outcomes, summary
-from fleet.pages.views.rollout_plan import allowed_failures, facts, wave_names
+from fleet.pages.views.logs import text_of
+from fleet.plan import Plan
+from fleet.twin_report import TwinReport
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from fleet.access import Principal
+    from fleet.models import Rollout
     from fleet.pages.site import Ask
 
 __all__ = ["rollout", "rollout_map"]
@@ -30,6 +37,7 @@ LETTERS = {
     "checking": "u",
     "returning": "u",
     "failed": "f",
+    "stuck": "f",
     "penalised": "n",
     "returned": "n",
     "waiting": "o",
@@ -37,99 +45,145 @@ LETTERS = {
 }
 """States of a rollout's devices as letters of the map."""
 WORDS = {"g": "succeeded", "u": "on the way", "f": "failed", "n": "rolled back", "o": "waiting", "r": "skipped"}
+ACTIONS = {
+    "start": (Event.START, Role.OPERATOR),
+    "approve": (Event.APPROVE, Role.APPROVER),
+    "reject": (Event.REJECT, Role.APPROVER),
+    "resume": (Event.RESUME, Role.OPERATOR),
+    "pause": (Event.PAUSE, Role.OPERATOR),
+    "rollback": (Event.ROLL_BACK, Role.OPERATOR),
+    "abort": (Event.ABORT, Role.OPERATOR),
+}
 
 
 def find(db: Session, ask: Ask) -> Rollout:
     """Give the rollout of the path. NotFoundError."""
     number = ask.number("number")
-    found = db.get(Rollout, number) if number is not None else None
-    if found is None:
+    if number is None:
         raise NotFoundError(f"rollout {ask.path['number'][:20]!r}: there is none")
-    return found
+    return rollouts.find(db, number)
 
 
 def rollout(db: Session, ask: Ask) -> dict[str, Any]:
     """Everything that is known of a rollout."""
     found = find(db, ask)
-    artifact = db.get(Artifact, found.digest)
-    counts = outcomes(db, [found.id])[found.id]
-    total = sum(counts.values())
-    allowed = allowed_failures(found.plan, total)
-    end_ms = found.ended_ms or now_ms()
-    start_ms = found.started_ms or found.created_ms
+    view = rollouts.view(db, found, full=True)
+    view["plan"] = Plan.parse(found.plan).table()
+    everybody = sum(view["devices"].values()) or view["matching"]
+    curve = [(point["ended"], point["failed"]) for point in view.pop("curve")]
+    errors = view["errors"]
     return {
-        "rollout": summary(found, artifact, counts),
-        "over": found.phase in OVER,
-        "can": {},
-        "args": found.args,
-        "env": found.env,
-        "plan": facts(found.plan),
-        "waves": _waves(db, found),
-        "budget": budget_plot(_history(db, found), start_ms=start_ms, end_ms=end_ms, allowed=allowed),
-        "allowed": allowed,
+        "rollout": view,
+        "module": _module(view),
+        "everybody": everybody,
+        "trouble": _trouble(db, found),
+        "over": Phase(found.phase) in OVER,
+        "can": _can(found, ask.who),
+        "waves": view.pop("waves"),
+        "budget": budget_plot(
+            curve,
+            total=everybody,
+            error_percent=errors["allowed_percent"],
+            min_samples=errors["min_samples"],
+        ),
         "twin": _twin(db, found),
         "troubles": _troubles(db, found),
         "events": latest(db, EVENTS, rollout_id=found.id),
     }
 
 
-def _waves(db: Session, found: Rollout) -> list[dict[str, Any]]:
-    """Give each wave with its devices by outcome; planned ones that did not begin have none."""
-    query = (
-        select(RolloutDevice.wave, RolloutDevice.state, func.count())
-        .where(RolloutDevice.rollout_id == found.id, RolloutDevice.wave >= 0)
-        .group_by(RolloutDevice.wave, RolloutDevice.state)
+def _trouble(db: Session, found: Rollout) -> str:
+    """Say why it was paused, stopped or taken back, if it was: what came later says only how that went."""
+    query = select(JournalEvent).where(
+        JournalEvent.rollout_id == found.id,
+        JournalEvent.severity == "warning",
+        JournalEvent.kind.startswith("rollout.", autoescape=True),
     )
-    counts: dict[int, dict[str, int]] = {}
-    for wave, state, many in db.execute(query):
-        counts.setdefault(wave, {})[state] = many
-    names = wave_names(found.plan)
-    return [
-        {
-            "index": index,
-            "name": names[index] if index < len(names) else f"wave {index + 1}",
-            "counts": counts.get(index, {}),
-            "devices": sum(counts.get(index, {}).values()),
-            "now": index == found.stage and found.phase not in OVER and found.started_ms is not None,
-        }
-        for index in range(max([len(names), *(wave + 1 for wave in counts)]))
-    ]
+    last = db.scalar(query.order_by(JournalEvent.id.desc()).limit(1))
+    if last is None or found.phase == Phase.RUNNING.value:
+        return ""
+    return str(last.data.get("reason") or last.text)
 
 
-def _history(db: Session, found: Rollout) -> list[tuple[int, int, int]]:
-    """Give (time, succeeded so far, failed so far) for each device that came to its end."""
-    query = (
-        select(RolloutDevice.changed_ms, RolloutDevice.state, RolloutDevice.error)
-        .where(
-            RolloutDevice.rollout_id == found.id,
-            RolloutDevice.state.in_(("succeeded", "failed", "returning", "returned", "penalised")),
-        )
-        .order_by(RolloutDevice.changed_ms)
-    )
-    points = []
-    succeeded = failed = 0
-    for at_ms, state, error in db.execute(query):
-        if state == "succeeded":
-            succeeded += 1
-        elif state == "failed" or error:
-            failed += 1
-        points.append((at_ms, succeeded, failed))
-    return points
+def _module(view: dict[str, Any]) -> str:
+    artifact = view["artifact"]
+    return f"{artifact['name']} {artifact['version']}".strip() if artifact else view["digest"][:12]
+
+
+def _can(found: Rollout, who: Principal) -> dict[str, Any]:
+    """Say which buttons there are for `who`, and why one that matters is missing."""
+    phase = Phase(found.phase)
+    can: dict[str, Any] = {
+        name: (phase, event) in TRANSITIONS and who.role >= role for name, (event, role) in ACTIONS.items()
+    }
+    can["why"] = ""
+    if phase is Phase.APPROVAL:
+        if who.role < Role.APPROVER:
+            can["why"] = "It waits for the approval of an approver."
+        elif who.name == found.created_by:
+            can["approve"], can["why"] = False, "You made it: somebody else has to approve it."
+    if phase is Phase.GATE:
+        can["why"] = "It goes on by itself when the twin has passed."
+    return can
 
 
 def _twin(db: Session, found: Rollout) -> dict[str, Any] | None:
-    job = db.scalar(select(TwinJob).where(TwinJob.rollout_id == found.id).order_by(TwinJob.id.desc()))
+    """Give the last job of the gate with the facts of its report, which was verified when it came."""
+    job = db.scalar(select(TwinJob).where(TwinJob.rollout_id == found.id).order_by(TwinJob.id.desc()).limit(1))
     if job is None:
         return None
-    return {
+    view: dict[str, Any] = {
         "state": job.state,
         "error": job.error,
         "worker": job.worker,
         "attempts": job.attempts,
         "created_ms": job.created_ms,
         "ended_ms": job.ended_ms,
-        "facts": [],
-        "output": "",
+        "report": None,
+        "output": [],
+    }
+    if job.report is not None:
+        try:
+            report = read_report(job.report)
+        except RefusedError as error:
+            view["error"] = str(error)
+        else:
+            view["report"] = _facts(report)
+            view["output"] = [
+                {"at_ms": line.at_ms, "stream": line.stream, "text": text_of(line.data, line.stream, 0)}
+                for line in report.output
+            ]
+    return view
+
+
+def read_report(data: bytes) -> TwinReport:
+    """Take a report out of its envelope; who signed it was checked when it was submitted (fleet.twin_gate)."""
+    import cbor2  # noqa: PLC0415 - the only page that reads CBOR
+
+    try:
+        payload = cbor2.loads(data).value[2]
+    except (cbor2.CBORError, ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise RefusedError("the twin's report can't be read") from error
+    return TwinReport.decode(payload)
+
+
+def _facts(report: TwinReport) -> dict[str, Any]:
+    return {
+        "kernel": report.kernel,
+        "image": report.image.hex(),
+        "tier": report.tier,
+        "state": report.state,
+        "exit": report.exit,
+        "boot_ms": report.boot_ms,
+        "install_ms": report.install_ms,
+        "first_line_ms": report.first_line_ms,
+        "ran_ms": report.ran_ms,
+        "probe_ms": report.probe_ms,
+        "arena": report.arena,
+        "arena_peak": report.arena_peak,
+        "cpu_percent": report.cpu_percent,
+        "traps": list(report.traps),
+        "reasons": list(report.reasons),
     }
 
 

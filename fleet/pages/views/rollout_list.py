@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
+from fleet.machine import OVER
 from fleet.models import Artifact, Rollout, RolloutDevice
 
 if TYPE_CHECKING:
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 
     from fleet.pages.site import Ask
 
-__all__ = ["OVER", "outcomes", "rollout_list", "running", "summary"]
+__all__ = ["outcomes", "rollout_list", "running", "summary"]
 
-OVER = ("finished", "aborted", "rolled_back", "failed")
 PER_PAGE = 50
 
 
@@ -53,7 +53,7 @@ def summary(rollout: Rollout, artifact: Artifact | None, counts: dict[str, int])
         "started_ms": rollout.started_ms,
         "ended_ms": rollout.ended_ms,
         "counts": counts,
-        "devices": sum(counts.values()),
+        "devices": sum(counts.values()) - counts.get("skipped", 0),
     }
 
 
@@ -66,7 +66,12 @@ def _lines(db: Session, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
 
 def running(db: Session) -> list[dict[str, Any]]:
     """Give the rollouts that aren't over, newest first."""
-    query = select(Rollout).where(Rollout.phase.not_in(OVER)).order_by(Rollout.id.desc()).limit(PER_PAGE)
+    query = (
+        select(Rollout)
+        .where(Rollout.phase.not_in([phase.value for phase in OVER]))
+        .order_by(Rollout.id.desc())
+        .limit(PER_PAGE)
+    )
     return _lines(db, list(db.scalars(query)))
 
 

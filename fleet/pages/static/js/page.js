@@ -5,6 +5,7 @@ import { startLive } from "./live.js";
 import { startLog } from "./log.js";
 import { startMap } from "./map.js";
 import { startParts } from "./parts.js";
+import { startPreview } from "./preview.js";
 import { startUpload } from "./upload.js";
 
 startParts();
@@ -12,4 +13,5 @@ startKeys();
 startMap();
 startLog();
 startUpload();
+startPreview();
 startLive();
