@@ -45,6 +45,10 @@ int main(void) {
     return 0;
 }
 """)
+CALLS = m.compile_c(r"""
+#include <time.h>
+int main(void) { for (struct timespec now;;) { clock_gettime(CLOCK_MONOTONIC, &now); } }
+""")
 CALLER = m.compile_c(r"""
 #include <unistd.h>
 /* Nothing but calls: each line is one write of its own. */
@@ -122,6 +126,18 @@ async def test_a_neighbour_with_a_budget_costs_less_than_a_tenth(link: Link) -> 
     print(f"beside one with a budget of 20 %: {limited_us / idle_us:.3f}")
     assert free_us / idle_us > 1.8  # without a budget the two share: this test can fail
     assert limited_us / idle_us < 1 / 0.9  # throughput drops by less than 10 %
+
+
+async def test_a_neighbour_with_a_budget_that_does_nothing_but_call_costs_no_more(link: Link) -> None:
+    await install(link, 0, CALLS)
+    await install(link, 1, WORK)
+    idle_us = await work_us(link)
+    await link.start(0, limits=Limits(budget_percent=20))
+    limited_us = await work_us(link)
+    print(f"slot 1's time beside calls with a budget of 20 %: {limited_us / idle_us:.3f} of its time alone")
+    assert (await link.slot(0)).state == "running"
+    assert int((await link.stats(0))["calls"]) > 0
+    assert limited_us / idle_us < 1 / 0.9  # though each call is served by a domain that stands above both
 
 
 async def test_a_budget_is_what_a_module_gets_alone(link: Link) -> None:
