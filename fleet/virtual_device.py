@@ -164,6 +164,10 @@ class VirtualDevice:
         """Give digest and state of a slot."""
         return self._slots[slot].active, self._slots[slot].state
 
+    def starts(self, slot: int) -> int:
+        """Give how often a slot was started since the device booted."""
+        return self._slots[slot].starts
+
     @property
     def desired(self) -> Desired:
         """The last desired state that it took."""

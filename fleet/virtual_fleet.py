@@ -305,6 +305,10 @@ class VirtualFleet:
             link.close()
         await asyncio.sleep(0)
 
+    def move(self, broker: str) -> None:
+        """Connect to another address from now on (a broker that came back on another port)."""
+        self.address = BrokerAddress.parse(broker)
+
     async def _storm(self) -> None:
         while True:
             await asyncio.sleep(self.faults.storm_every_s)

@@ -85,6 +85,12 @@ def read_ca(fleet: TheFleet) -> Response:
     return Response(fleet.broker_ca, media_type="application/x-pem-file")
 
 
+@router.get("/broker")
+def read_broker(fleet: TheFleet, _who: Viewer) -> dict[str, str | None]:
+    """Give the address of the devices' broker and its authority's certificate."""
+    return {"broker": fleet.device_broker_url, "ca": fleet.broker_ca or None}
+
+
 @router.get("/claims")
 def list_claims(fleet: TheFleet, _who: Viewer) -> list[dict[str, Any]]:
     """List claim tokens (not their secrets), newest first."""

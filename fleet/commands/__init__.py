@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typer
 
-from fleet.commands import artifacts, audit, devices, events, rollouts, serve, users
+from fleet.commands import artifacts, audit, devices, events, rollouts, serve, simulate, users
 
 __all__ = ["app"]
 
@@ -22,6 +22,7 @@ app.command()(devices.clear)
 app.add_typer(rollouts.rollouts, name="rollout")
 app.command()(events.events)
 app.add_typer(events.webhooks, name="webhook")
+app.command()(simulate.simulate)
 app.add_typer(audit.app, name="audit")
 app.add_typer(users.users, name="user")
 app.add_typer(users.tokens, name="token")
