@@ -73,8 +73,8 @@ async def run_up(options: UpOptions, say: Callable[[str], None]) -> None:
     settings = Settings(
         data=data,
         allow_unsigned=True,
+        twin=options.kernel,
         trust_keys=str(DEVELOPMENT_KEY.with_name(DEVELOPMENT_KEY.name + ".pub")),
-        twin_folder=str(data / "twin"),
     )
     serving: asyncio.Future[str] = loop.create_future()
 
