@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Access", "Client", "client_file", "save_access"]
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
+"""Generous: a server's first look at a module may build the engine first."""
 _BY_STATUS = {
     kind.status: kind
     for kind in (

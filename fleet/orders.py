@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands to devices that are done once, now: ping, start, stop. The answer is waited for, or not at all.
 
-With several workers an answer may come to another worker than the one that asked: it is passed on by the bus (topic
-`ack`), to which each worker's `take_told` listens.
+Every worker hears every answer and takes those that it waits for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.errors import BrokerError, MessageError
 from agent.messages import ID_SIZE, Ack, Command
 from fleet.errors import LimitError, ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fleet.link import Link
 
 __all__ = ["Orders"]
@@ -34,8 +31,6 @@ class Orders:
         self._link = link
         self._prefix = prefix
         self._waiting: dict[tuple[str, str], asyncio.Future[Ack]] = {}
-        self.pass_on: Callable[[dict[str, Any]], None] | None = None
-        """Told of answers that nobody here waits for."""
 
     async def give(self, device: str, action: str, slot: int | None, timeout_s: float = TIMEOUT_S) -> Ack:
         """Have a device do something; ServerError if it does not answer in time."""
@@ -67,16 +62,6 @@ class Orders:
             ack = Ack.parse(body)
         except MessageError:
             return
-        if not self._resolve(device, ack) and self.pass_on is not None:
-            self.pass_on({"device": device, "id": ack.id.hex(), "ok": ack.ok, "error": ack.error})
-
-    def take_told(self, data: dict[str, Any]) -> None:
-        """Take an answer that another worker passed on."""
-        self._resolve(str(data["device"]), Ack(bytes.fromhex(data["id"]), bool(data["ok"]), data["error"]))
-
-    def _resolve(self, device: str, ack: Ack) -> bool:
         future = self._waiting.get((device, ack.id.hex()))
-        if future is None or future.done():
-            return False
-        future.set_result(ack)
-        return True
+        if future is not None and not future.done():
+            future.set_result(ack)

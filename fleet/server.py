@@ -29,7 +29,7 @@ from fleet.database import Database, upgrade
 from fleet.enrolment import credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fleet.broker import FleetBroker
     from fleet.settings import Settings
@@ -132,11 +132,27 @@ def _config(app: object, listening: Listening) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Tells the application that it is to stop before it waits for answers that never end by themselves."""
+    """Ends in order: streams are told to stop first, and what is around the server is taken down after it.
+
+    uvicorn's own way raises the signal again when it is done, which would end this process there and then.
+    """
 
     def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._stopping = stopping
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and SIGINT."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()

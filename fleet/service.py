@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MQTT side of one server worker: its link, what is done with each message, and what the leader does besides.
 
-Every worker answers `get` and takes `log`, `met` and `ack` through shared subscriptions, so that each message is
-handled once. The leader alone takes `state` (which is retained: a new leader learns all of them by subscribing, and
-reports of one device stay in order) and compares the retained `desired` with the database: a broker that lost or never
-had one gets it again.
+Every worker answers `get` and takes `log` and `met` through shared subscriptions, so that each message is handled once.
+Every worker hears every `ack`, and knows which it waits for. The leader alone takes `state` (which is retained: a new
+leader learns all of them by subscribing, and reports of one device stay in order) and compares the retained `desired`
+with the database: a broker that lost or never had one gets it again.
 
     topic leaf      who            what
     get             any worker     fleet.chunks
     log, met        any worker     fleet.ingest
-    ack             any worker     fleet.orders
+    ack             all workers    fleet.orders
     state, desired  the leader     fleet.ingest, fleet.publisher
 """
 
@@ -82,10 +82,8 @@ class Service:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        leaves = ("get", "log", "met", "ack")
-        await self.link.subscribe(
-            {f"$share/{self._share}/{self._prefix}+/{leaf}": 1 if leaf == "ack" else 0 for leaf in leaves}
-        )
+        shared = {f"$share/{self._share}/{self._prefix}+/{leaf}": 0 for leaf in ("get", "log", "met")}
+        await self.link.subscribe(shared | {f"{self._prefix}+/ack": 1})
         async with asyncio.TaskGroup() as group:
             for task in (self.link.run(), self.chunks.run(), self.ingest.run(), self._watch_names()):
                 group.create_task(task)

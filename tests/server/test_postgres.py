@@ -145,11 +145,18 @@ async def test_two_workers_roll_out_and_nobody_is_ordered_twice(url, tmp_path):
             return (await live.ask("GET", f"/rollouts/{number}"))["devices"].get("succeeded", 0) >= count
 
         await until(lambda: succeeded(two, 2), "the first wave")
+        for live in (one, two):
+            for agent in agents[:3]:
+                answer = await live.ask("POST", f"/devices/{agent.name}/command", json={"action": "ping"})
+                assert answer["ok"]
         leader, other = (one, two) if one.fleet.leads else (two, one)
         await leader.stop()
         await until(lambda: other.fleet.leads, "the other worker leading")
         await until(lambda: succeeded(other, 12), "all devices done")
         assert [agent.seen for agent in agents] == [[1]] * 12
         assert (await other.ask("GET", "/audit/verify"))["good"]
+        for agent in agents[:6]:
+            answer = await other.ask("POST", f"/devices/{agent.name}/command", json={"action": "ping"})
+            assert answer == {"ok": True, "error": None}
         assert one.fleet.service.chunks.sent + two.fleet.service.chunks.sent >= 12 * 7
         await asyncio.sleep(0)
