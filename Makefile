@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does its own set-up; a second run does no set-up work twice.
-.PHONY: demo test check bench soak sel4 wheel clean
+.PHONY: demo test check bench fuzz soak sel4 wheel clean
 PY := .venv/bin/python
 
 demo:
@@ -22,6 +22,12 @@ bench:
 	@scripts/setup bench
 	@$(PY) -m bench
 	@$(PY) -m bench.boot
+
+# The engine, against libFuzzer and wasmtime, for so many seconds each; goes on from what the last run learned.
+SECONDS ?= 600
+fuzz:
+	@scripts/setup fuzz
+	@$(PY) -m tests.fuzz --seconds $(SECONDS)
 
 # Long runs, SEED of everything random and SCALE of everything counted: make soak SEED=7 SCALE=0.1
 SEED ?= 0

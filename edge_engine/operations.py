@@ -13,6 +13,8 @@ operands from ``pc``, ``{at}`` for the distance that identifies it when it traps
 Instructions of WebAssembly that compute have several forms, in the order that ``translate.h`` names: where operands
 come from (S a slot, A the accumulator, K a constant in the code) times where the result goes (A the accumulator alone,
 S the accumulator and a slot). The form with result in a slot has the number after its twin and ``d`` as last operand.
+Instructions that foreign code hardly ever contains have fewer forms, each costing a dispatch where it is missed: shapes
+``..._ONCE`` no results in slots, ``..._LEAN`` no constants (or, of unary ones, no slots) either.
 
 Does not know superinstructions: they are sequences of rows (``superinstructions.txt``).
 """
@@ -73,8 +75,30 @@ SAVE = {
 }
 
 BINARY_SOURCES = ("SS", "SK", "AS", "AK", "SA")
+LEAN_SOURCES = ("SS", "AS", "SA")
 WIDE_SOURCES = (*BINARY_SOURCES, "SQ", "AQ")  # Q: a 64-bit constant; K: a sign-extended one of 32 bits
 UNARY_SOURCES = ("S", "A")
+SHAPES = {  # sources, and where results go
+    "BINARY": (BINARY_SOURCES, "AS"),
+    "BINARY_WIDE": (WIDE_SOURCES, "AS"),
+    "BINARY_ONCE": (BINARY_SOURCES, "A"),
+    "BINARY_LEAN": (LEAN_SOURCES, "A"),
+    "UNARY": (UNARY_SOURCES, "AS"),
+    "UNARY_ONCE": (UNARY_SOURCES, "A"),
+    "UNARY_LEAN": (("A",), "A"),
+}
+# Hardly ever met: less than one in 1,000 operations of foreign modules each, most far less.
+ONCE = frozenset(
+    {f"I64_{name}" for name in ("LT_S", "GT_S", "GT_U", "LE_S", "LE_U", "GE_S", "GE_U")}
+    | {f"I32_{name}" for name in ("DIV_S", "DIV_U", "REM_S", "REM_U")}
+    | {f"F{bits}_{name}" for bits in ("32", "64") for name in ("EQ", "NE", "LT", "GT", "LE", "GE")}
+    | {f"I{to}_TRUNC_F{of}_{sign}" for to in ("32", "64") for of in ("32", "64") for sign in "SU"}
+)
+LEAN = frozenset(
+    {f"I64_{name}" for name in ("DIV_S", "DIV_U", "REM_S", "REM_U", "ROTR")}
+    | {f"F{bits}_{name}" for bits in ("32", "64") for name in ("MIN", "MAX", "COPYSIGN")}
+    | {f"I{to}_TRUNC_SAT_F{of}_{sign}" for to in ("32", "64") for of in ("32", "64") for sign in "SU"}
+)
 LOAD_SOURCES = ("S", "A", "K")
 STORE_SOURCES = ("SS", "SA", "SK", "AS", "AK", "KS", "KA")  # address, value
 STORE_FLOAT_SOURCES = (*STORE_SOURCES, "AA")
@@ -93,15 +117,30 @@ def _sources(kinds: str, types: str) -> tuple[str, list[str]]:
     return operands, reads
 
 
-def _computing(name: str, sources: tuple[str, ...], types: str, result: str, check: str, value: str) -> list[Operation]:
-    """All forms of an instruction that turns operands ``a`` (and ``b``) into one result."""
+def _computing(
+    shapes: list[Shape],
+    op: str,
+    types: str,
+    result: str,
+    value: str,
+    *,
+    check: str = "",
+    commutative: bool = False,
+    wide: bool = False,
+) -> list[Operation]:
+    """All forms of an instruction that turns operands ``a`` (and ``b``) into one result; adds its shape."""
+    shape = "UNARY" if len(types) == 1 else "BINARY_WIDE" if wide else "BINARY"
+    shape += "_ONCE" if op in ONCE else "_LEAN" if op in LEAN else ""
+    sources, destinations = SHAPES[shape]
+    name = op.lower()
+    shapes.append(Shape(op, shape, f"{name}_{sources[0]}_{destinations[0]}".lower(), commutative))
     rows = []
     for source in sources:
         operands, reads = _sources(source, types)
         declarations = " ".join(
             f"{CTYPE[kind]} {letter} = {read};" for kind, letter, read in zip(types, "ab", reads, strict=False)
         )
-        for to in "AS":
+        for to in destinations:
             body = f"{declarations} {check} {SET[result] % f'({value})'}"
             if to == "S":
                 body += " " + SAVE[result] % len(operands)
@@ -278,38 +317,28 @@ def _integers(rows: list[Operation], shapes: list[Shape]) -> None:
             return text.replace("ee_rotlN", f"ee_rotl{bits}").replace("ee_rotrN", f"ee_rotr{bits}")
 
         for name, value, commutative in INT_BINARY:
-            op = f"I{bits}_{name}"
             wide = kind == "I" and commutative
-            shapes.append(Shape(op, "BINARY_WIDE" if wide else "BINARY", f"{op}_ss_a".lower(), commutative))
-            sources = WIDE_SOURCES if wide else BINARY_SOURCES
-            rows += _computing(op, sources, kind * 2, result, "", fill(value))
+            op = f"I{bits}_{name}"
+            rows += _computing(shapes, op, kind * 2, result, fill(value), commutative=commutative, wide=wide)
         for name, check, value in INT_DIVISION:
-            op = f"I{bits}_{name}"
-            shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower()))
-            rows += _computing(op, BINARY_SOURCES, kind * 2, result, fill(check), fill(value))
+            rows += _computing(shapes, f"I{bits}_{name}", kind * 2, result, fill(value), check=fill(check))
         for name, value, commutative in INT_COMPARE:
-            op = f"I{bits}_{name}"
-            shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower(), commutative))
-            rows += _computing(op, BINARY_SOURCES, kind * 2, "i", "", fill(value))
+            rows += _computing(shapes, f"I{bits}_{name}", kind * 2, "i", fill(value), commutative=commutative)
 
 
 def _floats(rows: list[Operation], shapes: list[Shape]) -> None:
     for kind, bits in (("f", "32"), ("F", "64")):
         for name, value, commutative in (*FLOAT_BINARY, *FLOAT_COMPARE):
-            op = f"F{bits}_{name}"
-            shapes.append(Shape(op, "BINARY", f"{op}_ss_a".lower(), commutative))
             result = "i" if (name, value, commutative) in FLOAT_COMPARE else kind
-            rows += _computing(op, BINARY_SOURCES, kind * 2, result, "", value.replace("N(", f"{bits}("))
+            filled = value.replace("N(", f"{bits}(")
+            rows += _computing(shapes, f"F{bits}_{name}", kind * 2, result, filled, commutative=commutative)
         for name in FLOAT_UNARY:
-            op = f"F{bits}_{name}"
-            shapes.append(Shape(op, "UNARY", f"{op}_s_a".lower()))
-            rows += _computing(op, UNARY_SOURCES, kind, kind, "", f"ee_{name.lower()}{bits}(a)")
+            rows += _computing(shapes, f"F{bits}_{name}", kind, kind, f"ee_{name.lower()}{bits}(a)")
 
 
 def _conversions(rows: list[Operation], shapes: list[Shape]) -> None:
     for op, operand, result, value in UNARY:
-        shapes.append(Shape(op, "UNARY", f"{op}_s_a".lower()))
-        rows += _computing(op, UNARY_SOURCES, operand, result, "", value)
+        rows += _computing(shapes, op, operand, result, value)
     for bits, result in (("32", "i"), ("64", "I")):
         for source, operand in (("32", "f"), ("64", "F")):
             for sign in "SU":
@@ -318,18 +347,14 @@ def _conversions(rows: list[Operation], shapes: list[Shape]) -> None:
                 ctype = f"{'u' if sign == 'U' else ''}int{bits}_t"
                 low = "0" if sign == "U" else f"INT{bits}_MIN"
                 high = f"{'U' if sign == 'U' else ''}INT{bits}_MAX"
-                op = f"I{bits}_TRUNC_F{source}_{sign}"
                 check = (
                     f"if (!({fits})) {{{{ if (a != a) EE_TRAP(INVALID_CONVERSION, {{at}}); "
                     "EE_TRAP(INT_OVERFLOW, {at}); }}"
                 )
-                shapes.append(Shape(op, "UNARY", f"{op}_s_a".lower()))
-                rows += _computing(op, UNARY_SOURCES, operand, result, check, f"({ctype})a")
-                op = f"I{bits}_TRUNC_SAT_F{source}_{sign}"
-                shapes.append(Shape(op, "UNARY", f"{op}_s_a".lower()))
-                rows += _computing(
-                    op, UNARY_SOURCES, operand, result, "", f"EE_SATURATE({fits}, a, {ctype}, {low}, {high})"
-                )
+                saturated = f"EE_SATURATE({fits}, a, {ctype}, {low}, {high})"
+                name = f"I{bits}_TRUNC_F{source}_{sign}"
+                rows += _computing(shapes, name, operand, result, f"({ctype})a", check=check)
+                rows += _computing(shapes, name.replace("TRUNC", "TRUNC_SAT"), operand, result, saturated)
 
 
 def _memory(rows: list[Operation], shapes: list[Shape]) -> None:

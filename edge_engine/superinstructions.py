@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choose superinstructions from a corpus of modules: ``python -m edge_engine.superinstructions --count N MODULE...``.
+"""Choose superinstructions from a corpus of modules: ``python -m edge_engine.superinstructions --bytes N MODULE...``.
 
 Every function of every module is translated without superinstructions (``host/listing.c``); what follows what, without
 a branch target in between, is counted by weight: every module counts the same, and code in loops counts more. Of large
 modules an even sample is taken. A corpus never shows everything, so part of the weight of a sequence is spread over the
-sequences of the same kinds of operations (``KINDS``), by how common these operations are. Pairs that occur in enough
-modules are merged, the heaviest first, as in byte pair encoding; what remains is parsed as the translator does it
-(longest match) and thinned to what saves most dispatches. ``FAMILIES`` are taken whole, whatever the corpus says.
+sequences of the same kinds of operations (``KINDS``), by how common these operations are. ``FAMILIES`` are taken whole,
+whatever the corpus says. Of the other sequences those are taken that save most dispatches per byte of code, until the
+bytes are used up; in a few rounds, because what one saves depends on which others there are: in each the corpus is
+parsed as the translator does it (longest match) and whatever turned out to be worth least gives way.
 
 Writes ``superinstructions.txt``, the only place where they stand, most useful first. Does not run any module.
 """
@@ -14,7 +15,6 @@ Writes ``superinstructions.txt``, the only place where they stand, most useful f
 from __future__ import annotations
 
 import argparse
-import heapq
 import itertools
 import re
 import subprocess
@@ -23,12 +23,16 @@ from array import array
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edge_engine.generate import MAX_PARTS, SUPERINSTRUCTIONS, generated_sources
-from edge_engine.operations import all_operations
+from edge_engine.operations import Operation, all_operations
 from edge_engine.paths import BUILD
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE
 from edge_engine.zig import HOST, ROOT, compile_objects, link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["build_listing", "choose", "list_runs"]
 
@@ -42,17 +46,27 @@ KINDS = (
     (r"i(32|64)_load(?:8_s|8_u|16_s|16_u|32_s|32_u|)(_[sak]+_[as])$", r"load\1\2"),
     (r"i(32|64)_store(?:8|16|32|)(_[sak]+)$", r"store\1\2"),
 )
-# A comparison with its branch, an address with its access: what design and not statistics says.
+# A comparison with its branch, an address with its access, multiply and add, shift and mix: what design and not
+# statistics says.
 FAMILIES = (
     (r"i32_(eq|ne|[lg][te]_[su])_(ss|sk|as|ak|sa)_a|i64_eqz_[sa]_a", r"br_if_d"),
     (r"i32_add_(sk|ss|sa)_a|i32_shl_sk_a", r"[if](32|64)_load\w*_a_[as]"),
     (r"i32_add_sk_a", r"([if](32|64)_store|i32_store(8|16))_(as|ak|aa)"),
+    (r"f32_(load_a_a|mul_(ss|sa|as)_a)", r"f32_(add|sub)_(sa|as)_[as]"),
+    (r"f64_(load_a_a|mul_(ss|sa|as)_a)", r"f64_(add|sub)_(sa|as)_[as]"),
+    (r"f32_load_a_a", r"f32_mul_(sa|as)_[as]"),
+    (r"f64_load_a_a", r"f64_mul_(sa|as)_[as]"),
+    (r"i32_(shl|shr_u|rotl)_(sk|ak)_a", r"i32_(xor|add|or)_(sa|as)_[as]"),
 )
+# Bytes of code on aarch64: of an operand (read and used, or written), of an operation, of dispatch and table entries.
+OPERAND_COST = {"s": 8, "d": 8, "h": 4, "i": 4, "q": 4, "L": 24}
+OPERATION_COST, ACCESS_COST, CHECK_COST, SEQUENCE_COST = 4, 4, 24, 24
 LEAST_SPREAD = 1e-6  # share of all weight below which a suggested sequence is forgotten
 SAMPLE = 40_000  # operations of a module that are looked at, about
 DEEPEST = 3  # loops around code beyond this don't count
-HEADER = 4  # numbers before a run's operations
-ROUNDS = 3  # of merging and thinning
+HEADER = 2  # numbers before a run's operations
+ROUNDS = 4  # of adding and thinning
+END = -1  # key of a matcher's node where a sequence ends
 Run = tuple[int, ...]
 
 
@@ -61,7 +75,6 @@ def build_listing() -> Path:
     folder = TRAINING / "generated"
     sources = [*sorted((ENGINE_INCLUDE.parent / "src").glob("*.c")), *generated_sources(folder, plain=True)]
     flags = [f"-I{folder}", *ENGINE_FLAGS]
-    flags.append("-DEE_PROFILE")
     objects = compile_objects(sources, TRAINING / "objects", HOST, flags)
     hosted = [flag for flag in flags if flag != "-ffreestanding"]
     program = ROOT / "edge_engine" / "host" / "listing.c"
@@ -176,124 +189,138 @@ def spread(corpus: Corpus, kinds: list[int], ends: set[int], share: float) -> Co
     return wider
 
 
-class _Merger:
-    """Byte pair encoding over weighted runs, with pair weights kept up to date."""
+class _Matcher:
+    """A set of sequences, and the translator's way through a run: the longest that matches, again and again."""
 
-    def __init__(self, corpus: Corpus, ends: set[int], longest: int, least_modules: int) -> None:
-        self.parts: list[Run] = [(number,) for number in range(1 << 11)]
-        self.runs = [list(run) for run in corpus.weights]
-        self.weights = list(corpus.weights.values())
-        self.modules = [corpus.modules[run] for run in corpus.weights]
-        self.ends = ends
-        self.longest = longest
-        self.least_modules = least_modules
-        self.pairs: dict[tuple[int, int], float] = defaultdict(float)
-        self.where: dict[tuple[int, int], set[int]] = defaultdict(set)
-        for index in range(len(self.runs)):
-            self._count(index, 1)
-        self.heap = [(-weight, pair) for pair, weight in self.pairs.items()]
-        heapq.heapify(self.heap)
+    def __init__(self, chosen: Iterable[Run]) -> None:
+        self._root: dict[int, Any] = {}
+        for run in chosen:
+            node = self._root
+            for operation in run:
+                node = node.setdefault(operation, {})
+            node[END] = True
 
-    def _count(self, index: int, sign: int) -> None:
-        run = self.runs[index]
-        for pair in itertools.pairwise(run):
-            self.pairs[pair] += sign * self.weights[index]
-            if sign > 0:
-                self.where[pair].add(index)
-
-    def _mergeable(self, pair: tuple[int, int]) -> bool:
-        first, second = self.parts[pair[0]], self.parts[pair[1]]
-        if len(first) + len(second) > self.longest or first[-1] in self.ends:
-            return False
-        found = 0
-        for index in self.where[pair]:
-            found |= self.modules[index]
-        return found.bit_count() >= self.least_modules
-
-    def merge(self) -> Run | None:
-        """Merge the heaviest pair; its parts, or None if there is none left."""
-        while self.heap:
-            weight, pair = heapq.heappop(self.heap)
-            now = self.pairs[pair]
-            if now <= 0 or -weight > now * 1.000001:  # less than when it was put here
-                if now > 0:
-                    heapq.heappush(self.heap, (-now, pair))
-                continue
-            if self._mergeable(pair):
-                return self._apply(pair)
-        return None
-
-    def _apply(self, pair: tuple[int, int]) -> Run:
-        number = len(self.parts)
-        self.parts.append(self.parts[pair[0]] + self.parts[pair[1]])
-        grown: set[tuple[int, int]] = set()
-        for index in self.where.pop(pair):
-            self._count(index, -1)
-            run, out, at = self.runs[index], [], 0
-            while at < len(run):
-                if at + 1 < len(run) and (run[at], run[at + 1]) == pair:
-                    out.append(number)
-                    at += 2
-                else:
-                    out.append(run[at])
-                    at += 1
-            self.runs[index] = out
-            self._count(index, 1)
-            grown.update(two for two in itertools.pairwise(out) if number in two)
-        for two in grown:
-            heapq.heappush(self.heap, (-self.pairs[two], two))
-        return self.parts[number]
+    def parse(self, run: Run, *, forbidden: Run = ()) -> list[int]:
+        """Lengths of the instructions that a run becomes, without the use of one sequence."""
+        lengths = []
+        at = 0
+        while at < len(run):
+            best, end = 1, at
+            node: dict[int, Any] | None = self._root
+            while node is not None and end < len(run):
+                node = node.get(run[end])
+                end += 1
+                if node is not None and END in node and run[at:end] != forbidden:
+                    best = end - at
+            lengths.append(best)
+            at += best
+        return lengths
 
 
-def _uses(runs: dict[Run, float], chosen: set[Run], longest: int) -> tuple[dict[Run, float], float]:
-    """Weight of each chosen sequence's uses under longest match, and the weight of all dispatches."""
+def costs(operations: Sequence[Operation]) -> list[int]:
+    """Estimate the bytes that each operation adds to a superinstruction."""
+    found = []
+    for operation in operations:
+        cost = OPERATION_COST + sum(OPERAND_COST[kind] for kind in operation.operands)
+        cost += ACCESS_COST * ("mem + ea" in operation.body)
+        cost += CHECK_COST * ("EE_TRAP" in operation.body or "call" in operation.name or operation.name == "return")
+        found.append(cost)
+    return found
+
+
+def _candidates(corpus: Corpus, ends: set[int], longest: int, least_modules: int) -> dict[Run, float]:
+    """All sequences that occur in enough modules, with their weight."""
+    weights: dict[Run, float] = defaultdict(float)
+    modules: dict[Run, int] = defaultdict(int)
+    for run, weight in corpus.weights.items():
+        found = corpus.modules[run]
+        for at in range(len(run) - 1):
+            for end in range(at + 1, min(at + longest, len(run)) + 1):
+                if end - at > 1:
+                    weights[run[at:end]] += weight
+                    modules[run[at:end]] |= found
+                if run[end - 1] in ends:
+                    break
+    return {run: weight for run, weight in weights.items() if modules[run].bit_count() >= least_modules}
+
+
+def _uses(runs: dict[Run, float], matcher: _Matcher) -> tuple[dict[Run, float], float]:
+    """Weight of each sequence's uses, and the weight of all dispatches."""
     uses: dict[Run, float] = defaultdict(float)
     dispatches = 0.0
     for run, weight in runs.items():
         at = 0
-        while at < len(run):
-            for length in range(min(longest, len(run) - at), 1, -1):
-                if run[at : at + length] in chosen:
-                    uses[run[at : at + length]] += weight
-                    at += length
-                    break
-            else:
-                at += 1
+        for length in matcher.parse(run):
+            if length > 1:
+                uses[run[at : at + length]] += weight
             dispatches += weight
+            at += length
     return uses, dispatches
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What the choice is bounded by."""
+
+    total_bytes: int
+    longest: int
+    least_modules: int
+
+
 def choose(
-    corpus: Corpus, ends: set[int], count: int, longest: int, least_modules: int, always: set[Run]
+    corpus: Corpus, operations: Sequence[Operation], settings: Settings, always: set[Run]
 ) -> tuple[list[Run], float]:
-    """``count`` sequences with ``always`` among them, those that save most first, and the share of dispatches left."""
-    merger = _Merger(corpus, ends, longest, least_modules)
-    runs = corpus.weights
+    """Sequences with ``always`` among them, those that save most per byte first, and the share of dispatches left."""
+    ends = {number for number, operation in enumerate(operations) if operation.ends}
+    cost = costs(operations)
+
+    def size(run: Run) -> int:
+        return SEQUENCE_COST + sum(cost[operation] for operation in run)
+
+    candidates = _candidates(corpus, ends, settings.longest, settings.least_modules)
+    before = sum(len(run) * weight for run, weight in corpus.weights.items())
     chosen = set(always)
-    before = sum(len(run) * weight for run, weight in runs.items())
-    for _ in range(ROUNDS):
-        while len(chosen) < count + count // 8:
-            merged = merger.merge()
-            if merged is None:
+    values: dict[Run, float] = {}
+    after = before
+    for number in range(ROUNDS):
+        matcher = _Matcher(chosen)
+        gains = [
+            (weight * (len(matcher.parse(run)) - 1) / size(run), run)
+            for run, weight in candidates.items()
+            if run not in chosen
+        ]
+        gains.sort(key=lambda item: (-item[0], item[1]))
+        room = settings.total_bytes - sum(map(size, chosen))
+        room = max(room, settings.total_bytes // (2 * number + 2))  # later rounds exchange less
+        for _, run in gains:
+            if room <= 0:
                 break
-            chosen.add(merged)
-        uses, _ = _uses(runs, chosen, longest)
-        keep = sorted(chosen, key=lambda run: (run not in always, -uses[run] * (len(run) - 1)))[:count]
-        chosen = set(keep) | always
-    uses, after = _uses(runs, chosen, longest)
-    return sorted(chosen, key=lambda run: (-uses[run] * (len(run) - 1), run)), after / before
+            chosen.add(run)
+            room -= size(run)
+        matcher = _Matcher(chosen)
+        uses, after = _uses(corpus.weights, matcher)
+        values = {run: uses[run] * (len(matcher.parse(run, forbidden=run)) - 1) / size(run) for run in chosen}
+        kept = set(always)
+        total = sum(map(size, kept))
+        for run in sorted(chosen - always, key=lambda run: (-values[run], run)):
+            if values[run] > 0 and total + size(run) <= settings.total_bytes:
+                kept.add(run)
+                total += size(run)
+        chosen = kept
+    _, after = _uses(corpus.weights, _Matcher(chosen))
+    return sorted(chosen, key=lambda run: (-values.get(run, 0.0), run)), after / before
 
 
 def main() -> None:
     """Parse the command line, choose, write."""
     parser = argparse.ArgumentParser(prog="python -m edge_engine.superinstructions", description=__doc__)
     parser.add_argument("modules", nargs="+", type=Path)
-    parser.add_argument("--count", type=int, default=512)
-    parser.add_argument("--longest", type=int, default=3, choices=range(2, MAX_PARTS + 1))
+    parser.add_argument("--bytes", type=int, default=52_000, help="of code and tables on aarch64, as estimated")
+    parser.add_argument("--longest", type=int, default=6, choices=range(2, MAX_PARTS + 1))
     parser.add_argument("--loop-factor", type=float, default=2.0, help="how much more each loop around code counts")
     parser.add_argument("--least-modules", type=int, default=8, help="in how many modules a sequence must occur")
     parser.add_argument(
-        "--spread", type=float, default=0.2, help="share of weight given to operations of the same kinds"
+        "--spread", type=float, default=1.0, help="share of weight given to operations of the same kinds"
     )
     parser.add_argument("--output", type=Path, default=SUPERINSTRUCTIONS)
     options = parser.parse_args()
@@ -302,7 +329,8 @@ def main() -> None:
     ends = {number for number, operation in enumerate(operations) if operation.ends}
     corpus = list_runs(options.modules, options.loop_factor)
     corpus = spread(corpus, _kinds(names), ends, options.spread)
-    chosen, share = choose(corpus, ends, options.count, options.longest, options.least_modules, families(names))
+    settings = Settings(options.bytes, options.longest, options.least_modules)
+    chosen, share = choose(corpus, operations, settings, families(names))
     lines = ["# Sequences of operations (operations.py) with a handler of their own, one a line, most useful first."]
     lines.append("# Chosen by edge_engine/superinstructions.py; do not edit by hand.")
     lines += [" ".join(names[number] for number in run) for run in chosen]

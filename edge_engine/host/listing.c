@@ -5,9 +5,7 @@
  *
  * usage: listing FILE...
  * Output, 16-bit numbers: for each file its runs, then a run of length 0. A run is a sequence that is only entered at
- * its beginning: length, loop depth, how often it was executed (low, high half), then as many operations (EE_DO_*).
- *
- * A module that exports run or _start is executed, with WASI calls that do nothing, until it ends or its fuel does.
+ * its beginning: length, loop depth, then as many operations (EE_DO_*). Nothing is executed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +16,6 @@
 #include "operations.h"
 
 #define ARENA_BYTES ((size_t)1 << 30)
-#define PROFILE_BYTES (ARENA_BYTES * 4)
-#define FUEL ((uint64_t)40000000)
-
-uint32_t *ee_profile;
 
 static void put(uint32_t number)
 {
@@ -81,19 +75,17 @@ static uint32_t walk_operands(const uint8_t *code, uint32_t at, uint16_t operati
     return at - start;
 }
 
-static void write_run(const uint16_t *run, uint32_t length, uint32_t depth, uint32_t hits)
+static void write_run(const uint16_t *run, uint32_t length, uint32_t depth)
 {
     if (length == 0)
         return;
     put(length);
     put(depth);
-    put(hits & 0xffff);
-    put(hits >> 16);
     fwrite(run, 2, length, stdout);
 }
 
 /* Code is aligned to 4 bytes, so what is left at the end may be padding. */
-static void list(const uint8_t *code, uint32_t size, const uint32_t *hits)
+static void list(const uint8_t *code, uint32_t size)
 {
     is_target = calloc(size + 1, 1);
     loop_end = calloc(size + 1, sizeof *loop_end);
@@ -109,25 +101,23 @@ static void list(const uint8_t *code, uint32_t size, const uint32_t *hits)
             depth_change[loop_end[at]]--;
         }
     int32_t depth = 0;
-    uint32_t length = 0, run_depth = 0, run_hits = 0;
+    uint32_t length = 0, run_depth = 0;
     for (uint32_t at = 0; at + EE_HANDLER_BYTES < size;) {
         uint16_t operation = operation_at(code + at);
         uint32_t bytes = walk_operands(code, at, operation, false);
         if (is_target[at] || length == 0 || length == 60000) {
-            write_run(run, length, run_depth, run_hits);
+            write_run(run, length, run_depth);
             length = 0;
         }
         int32_t here = depth + depth_change[at];
-        if (length == 0) {
+        if (length == 0)
             run_depth = (uint32_t)here;
-            run_hits = hits[at];
-        }
         for (uint32_t i = 0; i < bytes; i++)
             depth += depth_change[at + i];
         run[length++] = operation;
         at += bytes;
     }
-    write_run(run, length, run_depth, run_hits);
+    write_run(run, length, run_depth);
     free(is_target);
     free(loop_end);
     free(depth_change);
@@ -161,101 +151,6 @@ static struct ee_instance *prepare(const uint8_t *bytes, size_t size, uint8_t *a
     return in;
 }
 
-static enum ee_trap wasi_nothing(struct ee_instance *in, void *context, const uint64_t *args, uint64_t *results)
-{
-    (void)in, (void)context, (void)args;
-    results[0] = 0;
-    return EE_TRAP_NONE;
-}
-
-static enum ee_trap wasi_exit(struct ee_instance *in, void *context, const uint64_t *args, uint64_t *results)
-{
-    (void)in, (void)context, (void)args, (void)results;
-    return EE_TRAP_EXIT;
-}
-
-static enum ee_trap wasi_bad(struct ee_instance *in, void *context, const uint64_t *args, uint64_t *results)
-{
-    (void)in, (void)context, (void)args;
-    results[0] = 8; /* EBADF */
-    return EE_TRAP_NONE;
-}
-
-/* Two sizes of 0: no arguments, no environment. */
-static enum ee_trap wasi_sizes(struct ee_instance *in, void *context, const uint64_t *args, uint64_t *results)
-{
-    (void)context;
-    for (int i = 0; i < 2; i++) {
-        void *size = ee_memory_at(in, (uint32_t)args[i], 4);
-        if (size != NULL)
-            memset(size, 0, 4);
-    }
-    results[0] = 0;
-    return EE_TRAP_NONE;
-}
-
-static enum ee_trap wasi_write(struct ee_instance *in, void *context, const uint64_t *args, uint64_t *results)
-{
-    (void)context;
-    uint32_t total = 0;
-    for (uint32_t i = 0; i < (uint32_t)args[2]; i++) {
-        uint32_t vector[2];
-        const void *at = ee_memory_at(in, (uint64_t)(uint32_t)args[1] + 8 * (uint64_t)i, 8);
-        if (at == NULL)
-            return EE_TRAP_HOST;
-        memcpy(vector, at, 8);
-        total += vector[1];
-    }
-    void *out = ee_memory_at(in, (uint32_t)args[3], 4);
-    if (out != NULL)
-        memcpy(out, &total, 4);
-    results[0] = 0;
-    return EE_TRAP_NONE;
-}
-
-static bool resolve(void *context, const struct ee_import_request *request, struct ee_import *import)
-{
-    static const struct {
-        const char *name;
-        ee_host_fn function;
-    } calls[] = {{"proc_exit", wasi_exit},           {"fd_write", wasi_write},       {"fd_prestat_get", wasi_bad},
-                 {"args_sizes_get", wasi_sizes},     {"environ_sizes_get", wasi_sizes}};
-    (void)context;
-    if (request->kind != EE_EXTERN_FUNC)
-        return false;
-    import->function = wasi_nothing;
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-        if (strlen(calls[i].name) == request->field.size &&
-            memcmp(calls[i].name, request->field.bytes, request->field.size) == 0)
-            import->function = calls[i].function;
-    return true;
-}
-
-/* The instance after it was executed, or NULL: it cannot be, or does not come far. */
-static struct ee_instance *execute(const uint8_t *bytes, size_t size, uint8_t *arena, struct ee_error *error)
-{
-    struct ee_config config = {.arena = arena, .arena_size = ARENA_BYTES, .metered = true, .fuel = FUEL, .resolver = resolve};
-    struct ee_instance *in;
-    if (ee_load(bytes, size, &config, &in, error) != EE_OK || ee_start(in, error) != EE_OK)
-        return NULL;
-    uint32_t run = ee_export(in, EE_EXTERN_FUNC, "run", 3), start = ee_export(in, EE_EXTERN_FUNC, "_start", 6);
-    uint64_t rounds = UINT32_MAX / 4, result[2] = {0};
-    if (run != EE_NO_INDEX && ee_call(in, run, &rounds, 1, result, 1) != EE_MISUSE)
-        return in;
-    if (start != EE_NO_INDEX && ee_call(in, start, NULL, 0, NULL, 0) != EE_MISUSE)
-        return in;
-    return NULL;
-}
-
-static uint32_t code_size(const struct ee_instance *in, uint32_t code)
-{
-    uint32_t end = (uint32_t)in->arena.used;
-    for (uint32_t f = 0; f < in->module->function_count; f++)
-        if (in->functions[f].code > code && in->functions[f].code < end)
-            end = in->functions[f].code;
-    return end - code;
-}
-
 static uint8_t *read_file(const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");
@@ -276,30 +171,21 @@ int main(int argc, char **argv)
         size_t size;
         uint8_t *bytes = read_file(argv[i], &size);
         uint8_t *arena = mmap(NULL, ARENA_BYTES + EE_GUARD_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        ee_profile = mmap(NULL, PROFILE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         struct ee_error error = {.text = "cannot be read"};
         struct ee_instance *in = bytes != NULL && arena != MAP_FAILED ? prepare(bytes, size, arena, &error) : NULL;
         if (in == NULL) {
             fprintf(stderr, "listing: %s: %s\n", argv[i], error.text);
             return 1;
         }
-        uint32_t refused = 0;
-        struct ee_instance *ran = execute(bytes, size, arena, &error);
-        if (ran != NULL)
-            in = ran;
-        else
-            in = prepare(bytes, size, arena, &error);
         number_operations(in);
+        uint32_t refused = 0;
         for (uint32_t f = in->module->imported_functions; f < in->module->function_count; f++)
-            if (in->functions[f].code == EE_LAZY_CODE && (ran != NULL || ee_translate(in, &in->functions[f]) != EE_TRAP_NONE))
+            if (ee_translate(in, &in->functions[f]) != EE_TRAP_NONE)
                 refused++;
-        for (uint32_t f = in->module->imported_functions; f < in->module->function_count; f++)
-            if (in->functions[f].code != EE_LAZY_CODE)
-                list(ee_code(in, in->functions[f].code), code_size(in, in->functions[f].code), ee_profile + in->functions[f].code);
-        fprintf(stderr, "%s: %s, %u functions not translated, %zu bytes of code from %u\n", argv[i],
-                ran != NULL ? ee_trap_text(ran->trap) : "not executed", refused, in->code_bytes,
+            else
+                list(ee_code(in, in->functions[f].code), (uint32_t)in->arena.used - in->functions[f].code);
+        fprintf(stderr, "%s: %u functions not translated, %zu bytes of code from %u\n", argv[i], refused, in->code_bytes,
                 in->module->code.end - in->module->code.begin);
-        munmap(ee_profile, PROFILE_BYTES);
         put(0);
         munmap(arena, ARENA_BYTES + EE_GUARD_SIZE);
         free(bytes);

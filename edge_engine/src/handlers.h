@@ -8,11 +8,14 @@
 #include "interpret.h"
 #include "opcodes.h"
 
-/* Forms are numbered sources * 2 + (result in a slot); stores have no result: sources. See operations.py. */
+/*
+ * Forms are numbered sources * 2 + (result in a slot); where no results go into slots (ONCE, LEAN, stores): sources.
+ * See operations.py.
+ */
 enum ee_shape_kind {
     EE_SHAPE_NONE,
-    EE_SHAPE_BINARY, EE_SHAPE_BINARY_WIDE,
-    EE_SHAPE_UNARY,
+    EE_SHAPE_BINARY, EE_SHAPE_BINARY_WIDE, EE_SHAPE_BINARY_ONCE, EE_SHAPE_BINARY_LEAN,
+    EE_SHAPE_UNARY, EE_SHAPE_UNARY_ONCE, EE_SHAPE_UNARY_LEAN,
     EE_SHAPE_LOAD,
     EE_SHAPE_STORE,
     /* Vectors: translate_vector.c, forms as in operations_simd.py. */
@@ -28,6 +31,7 @@ enum ee_shape_kind {
     EE_SHAPE_VECTOR_LANE,
 };
 enum { EE_BINARY_SS, EE_BINARY_SK, EE_BINARY_AS, EE_BINARY_AK, EE_BINARY_SA, EE_BINARY_SQ, EE_BINARY_AQ };
+enum { EE_LEAN_SS, EE_LEAN_AS, EE_LEAN_SA };
 enum { EE_STORE_SS, EE_STORE_SA, EE_STORE_SK, EE_STORE_AS, EE_STORE_AK, EE_STORE_KS, EE_STORE_KA, EE_STORE_AA };
 
 struct ee_shape {

@@ -35,15 +35,6 @@ typedef ee_f64x2 ee_vecu __attribute__((aligned(1)));
 
 typedef enum ee_trap (*ee_handler)(EE_ARGS);
 
-
-/* A build for choosing superinstructions counts how often the instruction at each byte of the arena is executed. */
-#if defined(EE_PROFILE)
-extern uint32_t *ee_profile;
-#define EE_COUNT(p) ee_profile[(p) - (const uint8_t *)in]++
-#else
-#define EE_COUNT(p) (void)0
-#endif
-
 /*
  * A handler word is the handler's distance from the lowest one, in units of its alignment: 16 bits reach 256 KiB where
  * every instruction has 4 bytes, so that alignment costs nothing, and 512 KiB elsewhere. Code with sanitizers is longer.
@@ -68,7 +59,6 @@ typedef uint16_t ee_word __attribute__((aligned(1)));
 #define EE_GO(p)                                   \
     do {                                           \
         const uint8_t *go_ = (p);                  \
-        EE_COUNT(go_);                             \
         EE_MUSTTAIL return EE_HANDLER_AT(go_)(EE_PASS(go_)); \
     } while (0)
 #define EE_BRANCH(offset) EE_GO(pc + (offset) + I32(offset))

@@ -50,11 +50,11 @@ static uint8_t result_type(const struct ee_op_info *info)
     return type_of(p[1]);
 }
 
-/* Pushes `first + 2 * sources` and makes its result the top of the stack. */
-static void produce(struct ee_translator *t, uint32_t operation, const struct form *form, uint8_t type)
+/* Appends the operation and makes its result the top of the stack; has_twin: the next one stores it in a slot too. */
+static void produce(struct ee_translator *t, uint32_t operation, const struct form *form, uint8_t type, bool has_twin)
 {
     ee_append(t, (uint16_t)operation, form->count, form->operands);
-    ee_push_acc(t, type, true);
+    ee_push_acc(t, type, has_twin);
 }
 
 static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
@@ -69,7 +69,8 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
     }
     ee_spill(t, ee_class(result));
     bool wide = b.place == EE_AT_CONST && !fits_operand(&b);
-    if (wide && shape->kind != EE_SHAPE_BINARY_WIDE) {
+    bool lean = shape->kind == EE_SHAPE_BINARY_LEAN;
+    if (b.place == EE_AT_CONST && (lean || (wide && shape->kind != EE_SHAPE_BINARY_WIDE))) {
         ee_in_slot(t, &b);
         wide = false;
     }
@@ -105,7 +106,14 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
         add_operand(&form, EE_SLOT(a.slot));
         add_operand(&form, EE_SLOT(b.slot));
     }
-    produce(t, shape->first + sources * 2, &form, result);
+    static const uint8_t lean_sources[] = {
+        [EE_BINARY_SS] = EE_LEAN_SS, [EE_BINARY_AS] = EE_LEAN_AS, [EE_BINARY_SA] = EE_LEAN_SA};
+    if (lean)
+        produce(t, shape->first + (uint32_t)lean_sources[sources], &form, result, false);
+    else if (shape->kind == EE_SHAPE_BINARY_ONCE)
+        produce(t, shape->first + sources, &form, result, false);
+    else
+        produce(t, shape->first + sources * 2, &form, result, true);
 }
 
 static void unary(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
@@ -113,11 +121,13 @@ static void unary(struct ee_translator *t, const struct ee_shape *shape, uint8_t
     struct ee_entry a = ee_take(t);
     struct form form = {.count = 0};
     ee_spill(t, ee_class(result));
-    if (a.place == EE_AT_CONST)
+    if (a.place == EE_AT_CONST || shape->kind == EE_SHAPE_UNARY_LEAN)
         ee_load_entry(t, &a);
     else if (!ee_in_acc(t, &a))
         add_operand(&form, EE_SLOT(a.slot));
-    produce(t, shape->first + (form.count != 0 ? 0u : 2u), &form, result);
+    uint32_t sources = form.count != 0 || shape->kind == EE_SHAPE_UNARY_LEAN ? 0 : 1;
+    bool has_twins = shape->kind == EE_SHAPE_UNARY;
+    produce(t, shape->first + (has_twins ? sources * 2 : sources), &form, result, has_twins);
 }
 
 static void load(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
@@ -134,7 +144,7 @@ static void load(struct ee_translator *t, const struct ee_shape *shape, uint8_t 
         add_operand(&form, EE_SLOT(a.slot));
     }
     add_operand(&form, t->instruction.value);
-    produce(t, shape->first + sources * 2, &form, result);
+    produce(t, shape->first + sources * 2, &form, result, true);
 }
 
 static void store(struct ee_translator *t, const struct ee_shape *shape, uint8_t type)
@@ -197,7 +207,7 @@ static void select_value(struct ee_translator *t)
     bool c_acc = ee_in_acc(t, &c);
     if (!c_acc)
         add_operand(&form, EE_SLOT(c.slot));
-    produce(t, first + (c_acc ? 2u : 0u), &form, a.type);
+    produce(t, first + (c_acc ? 2u : 0u), &form, a.type, true);
 }
 
 static uint32_t cell_offset(const struct ee_translator *t, const void *cell)
@@ -312,9 +322,13 @@ bool ee_translate_value(struct ee_translator *t)
     switch (shape->kind) {
     case EE_SHAPE_BINARY:
     case EE_SHAPE_BINARY_WIDE:
+    case EE_SHAPE_BINARY_ONCE:
+    case EE_SHAPE_BINARY_LEAN:
         binary(t, shape, result_type(info));
         return true;
     case EE_SHAPE_UNARY:
+    case EE_SHAPE_UNARY_ONCE:
+    case EE_SHAPE_UNARY_LEAN:
         unary(t, shape, result_type(info));
         return true;
     case EE_SHAPE_LOAD:

@@ -7,7 +7,7 @@ wasmtime). Findings lie in build/fuzz/findings, and the exit code is 1; what lib
 the next run goes on from it. ``--folder`` keeps all of it elsewhere.
 
 The engine is compiled by the compiler that compiles it for devices; libFuzzer and the sanitizers' run time come from
-Debian's clang: apt-get install clang libclang-rt-14-dev.
+Debian's clang, which ``make fuzz`` installs.
 """
 
 from __future__ import annotations
