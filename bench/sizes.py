@@ -34,7 +34,7 @@ FILES = (  # first that matches the file's name says the group of what is not a 
     (re.compile(r"vector|simd"), "simd"),
     (re.compile(r"decode|validate|leb128|utf8|names|opcodes|instruction"), "decode and validate"),
     (re.compile(r"translate"), "translate"),
-    (re.compile(r"handler_tables"), "handler tables"),
+    (re.compile(r"handler"), "handler tables"),
     (re.compile(r""), "runtime"),
 )
 

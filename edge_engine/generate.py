@@ -26,7 +26,6 @@ GENERATED = BUILD / "generated" / "engine"
 SUPERINSTRUCTIONS = FOLDER / "superinstructions.txt"
 INPUTS = (Path(__file__).resolve(), FOLDER / "operations.py", FOLDER / "operations_simd.py", SUPERINSTRUCTIONS)
 HANDLER_WORD = 2  # bytes before the first operand; pinned to EE_HANDLER_BYTES by the generated code
-HANDLERS_PER_FILE = 320
 MAX_PARTS = 8  # operations in a superinstruction; the translator's window holds twice as many
 TOP = (
     "/* SPDX-License-Identifier: Apache-2.0 */\n"
@@ -73,15 +72,6 @@ def _handler(name: str, parts: tuple[Operation, ...]) -> str:
     return "\n".join(re.sub(r"  +(?=\S)", " ", line) if line.startswith("    {") else line for line in lines)
 
 
-HANDLER_TABLE_BEGIN = (
-    '.pushsection .rodata.ee_handlers, \\"a\\", %progbits',
-    ".balign 4",
-    ".globl ee_handler_distances",
-    ".hidden ee_handler_distances",
-    "ee_handler_distances:",
-)
-
-
 @dataclass
 class _Node:
     handler: int
@@ -113,7 +103,7 @@ def _layout(operation: Operation) -> int:
     return code
 
 
-def _header(operations: tuple[Operation, ...], handlers: int) -> str:
+def _header(operations: tuple[Operation, ...], names: list[str]) -> str:
     rows = "\n".join(f"    EE_DO_{operation.name}," for operation in operations)
     return f"""{TOP}#pragma once
 
@@ -122,18 +112,21 @@ def _header(operations: tuple[Operation, ...], handlers: int) -> str:
 enum {{
 {rows}
     EE_DO_COUNT,
-    EE_HANDLER_COUNT = {handlers},
+    EE_HANDLER_COUNT = {len(names)},
 }};
+
+/* Handlers lie in the order of their numbers. */
+#define EE_FIRST_HANDLER ee_h_{names[0]}
+#define EE_LAST_HANDLER ee_h_{names[-1]}
+EE_HANDLER EE_FIRST_HANDLER(EE_ARGS);
+EE_HANDLER EE_LAST_HANDLER(EE_ARGS);
 
 _Static_assert(EE_HANDLER_BYTES == {HANDLER_WORD}, "generate.py knows how long a handler word is");
 """
 
 
-def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], names: list[str], nodes: list[_Node]) -> str:
+def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], nodes: list[_Node]) -> str:
     out = [TOP, '#include "operations.h"', '#include "handlers.h"', ""]
-    # Distances instead of addresses: half the size, and nothing to relocate.
-    out += ["__asm__(", *(f'    "{line}\\n"' for line in HANDLER_TABLE_BEGIN)]
-    out += [*(f'    ".long ee_h_{name} - .\\n"' for name in names), '    ".popsection\\n");', ""]
     layouts = [_layout(operation) for operation in operations]
     distinct = sorted(set(layouts))
     out += [f"const uint32_t ee_layouts[{len(distinct)}] = {{", *(f"    {layout:#x}," for layout in distinct), "};", ""]
@@ -158,6 +151,25 @@ def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], names:
     return "\n".join(out)
 
 
+def _handlers(handlers: list[tuple[str, tuple[Operation, ...]]]) -> str:
+    """One file: the words that lead to handlers are distances in it, which the assembler knows."""
+    first = handlers[0][0]
+    out = [f'{TOP}#include "handlers.h"\n']
+    out += [f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name, _ in handlers]
+    out += [f"\n{_handler(name, parts)}" for name, parts in handlers]
+    out += [
+        "\n__asm__(",
+        '    ".pushsection .rodata.ee_handler_words, \\"a\\", %progbits\\n"',
+        '    ".balign 2\\n"',
+        '    ".globl ee_handler_words\\n"',
+        '    ".hidden ee_handler_words\\n"',
+        '    "ee_handler_words:\\n"',
+        *(f'    EE_HANDLER_WORD("ee_h_{name}", "ee_h_{first}")' for name, _ in handlers),
+        '    ".popsection\\n");\n',
+    ]
+    return "\n".join(out)
+
+
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text)
@@ -171,16 +183,12 @@ def _files(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], rows: l
         raise ValueError(f"{SUPERINSTRUCTIONS.name}: an operation that ends a sequence stands before its end")
     handlers: list[tuple[str, tuple[Operation, ...]]] = [(operation.name, (operation,)) for operation in operations]
     handlers += [(f"x{number}", tuple(by_name[part] for part in row)) for number, row in enumerate(rows)]
-    files = {
-        "operations.h": _header(operations, len(handlers)),
-        "handler_tables.c": _tables(operations, shapes, [name for name, _ in handlers], _trie(operations, rows)),
+    names = [name for name, _ in handlers]
+    return {
+        "operations.h": _header(operations, names),
+        "handler_tables.c": _tables(operations, shapes, _trie(operations, rows)),
+        "handlers.c": _handlers(handlers),
     }
-    for number, start in enumerate(range(0, len(handlers), HANDLERS_PER_FILE)):
-        group = handlers[start : start + HANDLERS_PER_FILE]
-        prototypes = "\n".join(f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name, _ in group)
-        bodies = "\n\n".join(_handler(name, parts) for name, parts in group)
-        files[f"handlers_{number:02}.c"] = f'{TOP}#include "interpret.h"\n\n{prototypes}\n\n{bodies}\n'
-    return files
 
 
 def generated_sources(folder: Path = GENERATED, *, plain: bool = False, limit: int | None = None) -> tuple[Path, ...]:

@@ -78,6 +78,7 @@ BINARY_SOURCES = ("SS", "SK", "AS", "AK", "SA")
 LEAN_SOURCES = ("SS", "AS", "SA")
 WIDE_SOURCES = (*BINARY_SOURCES, "SQ", "AQ")  # Q: a 64-bit constant; K: a sign-extended one of 32 bits
 UNARY_SOURCES = ("S", "A")
+ROUNDING = ("CEIL", "FLOOR", "TRUNC", "NEAREST")
 SHAPES = {  # sources, and where results go
     "BINARY": (BINARY_SOURCES, "AS"),
     "BINARY_WIDE": (WIDE_SOURCES, "AS"),
@@ -90,7 +91,10 @@ SHAPES = {  # sources, and where results go
 # Hardly ever met: less than one in 1,000 operations of foreign modules each, most far less.
 ONCE = frozenset(
     {f"I64_{name}" for name in ("LT_S", "GT_S", "GT_U", "LE_S", "LE_U", "GE_S", "GE_U")}
-    | {f"I32_{name}" for name in ("DIV_S", "DIV_U", "REM_S", "REM_U")}
+    | {f"I32_{name}" for name in ("DIV_S", "DIV_U", "REM_S", "REM_U", "ROTR", "POPCNT")}
+    | {f"I64_{name}" for name in ("SHR_S", "ROTL", "POPCNT", "EXTEND8_S", "EXTEND16_S")}
+    | {f"F{bits}_{name}" for bits in ("32", "64") for name in ROUNDING}
+    | {"F32_CONVERT_I64_S", "F32_CONVERT_I64_U"}
     | {f"F{bits}_{name}" for bits in ("32", "64") for name in ("EQ", "NE", "LT", "GT", "LE", "GE")}
     | {f"I{to}_TRUNC_F{of}_{sign}" for to in ("32", "64") for of in ("32", "64") for sign in "SU"}
 )
@@ -99,8 +103,9 @@ LEAN = frozenset(
     | {f"F{bits}_{name}" for bits in ("32", "64") for name in ("MIN", "MAX", "COPYSIGN")}
     | {f"I{to}_TRUNC_SAT_F{of}_{sign}" for to in ("32", "64") for of in ("32", "64") for sign in "SU"}
 )
-LOAD_SOURCES = ("S", "A", "K")
-STORE_SOURCES = ("SS", "SA", "SK", "AS", "AK", "KS", "KA")  # address, value
+# Addresses: C is the 32-bit sum of a slot and a constant, and the instruction's own offset is 0.
+LOAD_SOURCES = ("S", "A", "K", "C")
+STORE_SOURCES = ("SS", "SA", "SK", "AS", "AK", "KS", "KA", "CS", "CA", "CK")  # address, value
 STORE_FLOAT_SOURCES = (*STORE_SOURCES, "AA")
 
 
@@ -198,7 +203,6 @@ FLOAT_COMPARE = (
     ("LE", "a <= b", False),
     ("GE", "a >= b", False),
 )
-FLOAT_UNARY = ("ABS", "NEG", "CEIL", "FLOOR", "TRUNC", "NEAREST")
 
 # op, operand type, result type, value
 UNARY = (
@@ -264,40 +268,52 @@ STORES = (
     ("I64_STORE16", "I", "ee_u16u", "uint16_t"),
     ("I64_STORE32", "I", "ee_u32u", "uint32_t"),
 )
-ADDRESS = {"S": "(uint64_t)S32({%d})", "A": "(uint64_t)(uint32_t)acc", "K": "(uint64_t)U32({%d})"}
+ADDRESS_OPERANDS = {"S": "s", "A": "", "K": "i", "C": "si"}
+ADDRESS = {
+    "S": "(uint64_t)S32({0})",
+    "A": "(uint64_t)(uint32_t)acc",
+    "K": "(uint64_t)U32({0})",
+    "C": "S32({0}) + U32({1})",
+}
+
+
+def _address(source: str, offset: int) -> str:
+    """C that declares ``ea``; ``offset`` is the number of the instruction's offset among the operands."""
+    plus = "" if source == "C" else f" + U32({{{offset}}})"
+    return f"uint64_t ea = {ADDRESS[source]}{plus};"
 
 
 def _load(op: str, result: str, access: str) -> list[Operation]:
     rows = []
     for source in LOAD_SOURCES:
-        operands = {"S": "s", "A": "", "K": "i"}[source]
-        address = ADDRESS[source] % 0 if operands else ADDRESS[source]
-        offset = len(operands)
+        operands = ADDRESS_OPERANDS[source]
+        address = _address(source, len(operands))
+        operands += "" if source == "C" else "i"
         for to in "AS":
             body = (
-                f"uint64_t ea = {address} + U32({{{offset}}}); EE_CHECK(ea, sizeof({access}), {{at}}); "
+                f"{address} EE_CHECK(ea, sizeof({access}), {{at}}); "
                 f"{CTYPE[result]} v = ({CTYPE[result]})*(const {access} *)(mem + ea); EE_KEEP_PC(); {SET[result] % 'v'}"
             )
             if to == "S":
-                body += " " + SAVE[result] % (offset + 1)
-            rows.append(Operation(f"{op}_{source}_{to}".lower(), operands + "i" + ("d" if to == "S" else ""), body))
+                body += " " + SAVE[result] % len(operands)
+            rows.append(Operation(f"{op}_{source}_{to}".lower(), operands + ("d" if to == "S" else ""), body))
     return rows
 
 
 def _store(op: str, kind: str, access: str, cast: str) -> list[Operation]:
     rows = []
     for source in STORE_FLOAT_SOURCES if kind in "fF" else STORE_SOURCES:
-        operands = {"S": "s", "A": "", "K": "i"}[source[0]]
-        address = ADDRESS[source[0]] % 0 if operands else ADDRESS[source[0]]
+        operands = ADDRESS_OPERANDS[source[0]]
         value = READ[kind][source[1]]
         if "%d" in value:
             value %= len(operands)
             operands += "s" if source[1] == "S" else CONSTANT[kind]
+        address = _address(source[0], len(operands))
         body = (
-            f"{CTYPE[kind]} v = {value}; uint64_t ea = {address} + U32({{{len(operands)}}}); "
+            f"{CTYPE[kind]} v = {value}; {address} "
             f"EE_CHECK(ea, sizeof({access}), {{at}}); *({access} *)(mem + ea) = ({cast})v; EE_KEEP_PC();"
         )
-        rows.append(Operation(f"{op}_{source}".lower(), operands + "i", body))
+        rows.append(Operation(f"{op}_{source}".lower(), operands + ("" if source[0] == "C" else "i"), body))
     return rows
 
 
@@ -332,7 +348,7 @@ def _floats(rows: list[Operation], shapes: list[Shape]) -> None:
             result = "i" if (name, value, commutative) in FLOAT_COMPARE else kind
             filled = value.replace("N(", f"{bits}(")
             rows += _computing(shapes, f"F{bits}_{name}", kind * 2, result, filled, commutative=commutative)
-        for name in FLOAT_UNARY:
+        for name in ("ABS", "NEG", *ROUNDING):
             rows += _computing(shapes, f"F{bits}_{name}", kind, kind, f"ee_{name.lower()}{bits}(a)")
 
 

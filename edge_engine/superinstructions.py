@@ -43,19 +43,18 @@ KINDS = (
     (r"i(32|64)_(?:eq|ne|lt_s|lt_u|gt_s|gt_u|le_s|le_u|ge_s|ge_u)(_[sak]+_[as])$", r"compare\1\2"),
     (r"f(32|64)_(?:add|sub|mul|div)(_[sak]+_[as])$", r"float\1\2"),
     (r"f(32|64)_(?:eq|ne|lt|gt|le|ge)(_[sak]+_[as])$", r"compare_float\1\2"),
-    (r"i(32|64)_load(?:8_s|8_u|16_s|16_u|32_s|32_u|)(_[sak]+_[as])$", r"load\1\2"),
-    (r"i(32|64)_store(?:8|16|32|)(_[sak]+)$", r"store\1\2"),
+    (r"i(32|64)_load(?:8_s|8_u|16_s|16_u|32_s|32_u|)(_[sakc]+_[as])$", r"load\1\2"),
+    (r"i(32|64)_store(?:8|16|32|)(_[sakc]+)$", r"store\1\2"),
 )
 # A comparison with its branch, an address with its access, multiply and add, shift and mix: what design and not
 # statistics says.
 FAMILIES = (
     (r"i32_(eq|ne|[lg][te]_[su])_(ss|sk|as|ak|sa)_a|i64_eqz_[sa]_a", r"br_if_d"),
-    (r"i32_add_(sk|ss|sa)_a|i32_shl_sk_a", r"[if](32|64)_load\w*_a_[as]"),
-    (r"i32_add_sk_a", r"([if](32|64)_store|i32_store(8|16))_(as|ak|aa)"),
-    (r"f32_(load_a_a|mul_(ss|sa|as)_a)", r"f32_(add|sub)_(sa|as)_[as]"),
-    (r"f64_(load_a_a|mul_(ss|sa|as)_a)", r"f64_(add|sub)_(sa|as)_[as]"),
-    (r"f32_load_a_a", r"f32_mul_(sa|as)_[as]"),
-    (r"f64_load_a_a", r"f64_mul_(sa|as)_[as]"),
+    (r"i32_add_(ss|sa)_a|i32_shl_sk_a", r"[if](32|64)_load\w*_a_[as]"),
+    (r"f32_(load_[ac]_a|mul_(ss|sa|as)_a)", r"f32_(add|sub)_(sa|as)_[as]"),
+    (r"f64_(load_[ac]_a|mul_(ss|sa|as)_a)", r"f64_(add|sub)_(sa|as)_[as]"),
+    (r"f32_load_[ac]_a", r"f32_mul_(sa|as)_[as]"),
+    (r"f64_load_[ac]_a", r"f64_mul_(sa|as)_[as]"),
     (r"i32_(shl|shr_u|rotl)_(sk|ak)_a", r"i32_(xor|add|or)_(sa|as)_[as]"),
 )
 # Bytes of code on aarch64: of an operand (read and used, or written), of an operation, of dispatch and table entries.

@@ -25,10 +25,10 @@ static void put(uint32_t number)
 
 static uint16_t operations[UINT16_MAX + 1]; /* by handler word, from 1; 0: none */
 
-static void number_operations(const struct ee_instance *in)
+static void number_operations(void)
 {
     for (uint16_t i = 0; i < EE_DO_COUNT; i++)
-        operations[ee_handler_word(in, i)] = (uint16_t)(i + 1);
+        operations[ee_handler_words[i]] = (uint16_t)(i + 1);
 }
 
 static uint16_t operation_at(const uint8_t *code)
@@ -128,15 +128,10 @@ static void list(const uint8_t *code, uint32_t size)
 static struct ee_instance *prepare(const uint8_t *bytes, size_t size, uint8_t *arena, struct ee_error *error)
 {
     static struct ee_global_cell no_global;
-    const uint8_t *handlers = (const uint8_t *)UINTPTR_MAX;
-    for (uint32_t i = 0; i < EE_HANDLER_COUNT; i++)
-        if (ee_handler_address(i) < (uintptr_t)handlers)
-            handlers = (const uint8_t *)ee_handler_address(i);
     memset(arena, 0, sizeof(struct ee_instance));
     struct ee_instance *in = (struct ee_instance *)(void *)arena;
     ee_arena_init(&in->arena, arena, ARENA_BYTES);
     in->arena_size = ARENA_BYTES;
-    in->handlers = handlers;
     if (ee_arena_alloc(&in->arena, sizeof *in, 16) == NULL || ee_decode(bytes, size, &in->arena, &in->module, error) != EE_OK ||
         ee_validate(in->module, &in->arena, error) != EE_OK)
         return NULL;
@@ -177,7 +172,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "listing: %s: %s\n", argv[i], error.text);
             return 1;
         }
-        number_operations(in);
+        number_operations();
         uint32_t refused = 0;
         for (uint32_t f = in->module->imported_functions; f < in->module->function_count; f++)
             if (ee_translate(in, &in->functions[f]) != EE_TRAP_NONE)

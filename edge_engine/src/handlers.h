@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables that generate.py makes for the translator: handlers by number, operand layouts, the forms of each
+ * The tables that generate.py makes for the translator: handler words by number, operand layouts, the forms of each
  * WebAssembly instruction, and the trie of superinstructions. Operations (EE_DO_*) are numbered in the generated operations.h.
  */
 #pragma once
@@ -32,7 +32,9 @@ enum ee_shape_kind {
 };
 enum { EE_BINARY_SS, EE_BINARY_SK, EE_BINARY_AS, EE_BINARY_AK, EE_BINARY_SA, EE_BINARY_SQ, EE_BINARY_AQ };
 enum { EE_LEAN_SS, EE_LEAN_AS, EE_LEAN_SA };
-enum { EE_STORE_SS, EE_STORE_SA, EE_STORE_SK, EE_STORE_AS, EE_STORE_AK, EE_STORE_KS, EE_STORE_KA, EE_STORE_AA };
+enum { EE_STORE_SS, EE_STORE_SA, EE_STORE_SK, EE_STORE_AS, EE_STORE_AK, EE_STORE_KS, EE_STORE_KA,
+       EE_STORE_CS, EE_STORE_CA, EE_STORE_CK, EE_STORE_AA };
+enum { EE_LOAD_S, EE_LOAD_A, EE_LOAD_K, EE_LOAD_C };
 
 struct ee_shape {
     uint16_t first; /* EE_DO_* of form 0 */
@@ -54,17 +56,11 @@ enum { EE_NO_HANDLER = 0xffff };
 /* Operand layouts: four bits an operand, first operand lowest. */
 enum { EE_OPERAND_NONE, EE_OPERAND_16, EE_OPERAND_32, EE_OPERAND_64, EE_OPERAND_LABEL };
 
-extern const int32_t ee_handler_distances[] __attribute__((visibility("hidden"))); /* each from its own place */
-
-static inline uintptr_t ee_handler_address(uint32_t number)
-{
-    return (uintptr_t)&ee_handler_distances[number] + (uintptr_t)(intptr_t)ee_handler_distances[number];
-}
-
-static inline uint16_t ee_handler_word(const struct ee_instance *in, uint32_t number)
-{
-    return (uint16_t)((ee_handler_address(number) - (uintptr_t)in->handlers) >> EE_HANDLER_SHIFT);
-}
+extern const uint16_t ee_handler_words[] __attribute__((visibility("hidden"))); /* by number */
+#define EE_STRING(x) #x
+#define EE_EXPANDED_STRING(x) EE_STRING(x)
+/* Half the size of distances of 32 bits, a quarter of addresses, and nothing to relocate. */
+#define EE_HANDLER_WORD(name, first) ".short (" name " - " first ") >> " EE_EXPANDED_STRING(EE_HANDLER_SHIFT) "\n"
 
 extern const uint32_t ee_layouts[];
 extern const uint8_t ee_layout_of[]; /* index in ee_layouts, by operation */

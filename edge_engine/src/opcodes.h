@@ -63,11 +63,11 @@ enum ee_feature {
 };
 
 struct ee_op_info {
-    uint16_t text;     /* see ee_op_text; 0: no such instruction */
-    uint8_t immediate; /* enum ee_immediate */
-    uint8_t aux;       /* see opcodes.def */
-    uint8_t feature;   /* enum ee_feature */
-    char signature[6]; /* see opcodes.def */
+    uint16_t text : 13;     /* see ee_op_text; 0: no such instruction */
+    uint16_t feature : 3;   /* enum ee_feature */
+    uint16_t immediate : 5; /* enum ee_immediate */
+    uint16_t aux : 6;       /* see opcodes.def */
+    char signature[6];      /* see opcodes.def */
 };
 
 extern const struct ee_op_info ee_op_info[EE_OP_COUNT];

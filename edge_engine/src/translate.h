@@ -5,7 +5,8 @@
  * The operand stack exists only here: an entry is a constant, the value of a slot (a local not yet copied, or the
  * entry's own slot), or what an accumulator holds. Code appears when an instruction consumes entries; whatever cannot
  * stay lazy (because a local changes, an accumulator is needed, or control flow meets) is settled into the entry's own
- * slot. At a label every live entry is a constant or in its own slot and the accumulators are unknown.
+ * slot. The i32 sum of a slot and a constant is lazy too, because loads and stores take it as their address; whoever
+ * takes entries for anything else calls ee_resolve first. At a label every live entry is a constant or in its own slot and the accumulators are unknown.
  *
  * Frame: parameters | return address | other locals | operand stack; 8-byte slots.
  *
@@ -22,13 +23,13 @@
 #include "instruction.h"
 #include "operations.h" /* generated */
 
-enum ee_place { EE_AT_CONST, EE_AT_SLOT, EE_AT_ACC };
+enum ee_place { EE_AT_CONST, EE_AT_SLOT, EE_AT_ACC, EE_AT_SUM };
 enum { EE_CLASS_INT, EE_CLASS_FLOAT, EE_CLASSES }; /* the two accumulators */
 enum { EE_NO_SLOT = 0xffff, EE_NO_ENTRY = UINT32_MAX, EE_NO_PRODUCER = UINT32_MAX };
 
 struct ee_entry {
-    uint64_t value;  /* EE_AT_CONST: bits; v128: offset of its bytes in the module */
-    uint16_t slot;   /* EE_AT_SLOT: where the value is */
+    uint64_t value;  /* EE_AT_CONST: bits; v128: offset of its bytes in the module. EE_AT_SUM: the constant */
+    uint16_t slot;   /* EE_AT_SLOT: where the value is. EE_AT_SUM: where the other operand is */
     uint16_t own;    /* the entry's own slot */
     uint8_t type;    /* enum ee_valtype */
     uint8_t place;   /* enum ee_place */
@@ -88,6 +89,7 @@ struct ee_translator {
     uint32_t height;    /* entries */
     uint32_t next_slot; /* own slot of the next entry */
     uint32_t settled;   /* entries below are settled or constants */
+    uint32_t sums;      /* entries that are EE_AT_SUM */
     struct ee_accumulator acc[EE_CLASSES];
 
     struct ee_block *blocks; /* blocks[-depth]: grows down */
@@ -144,6 +146,10 @@ void ee_write_label(struct ee_translator *t, uint64_t label);
 struct ee_entry ee_take(struct ee_translator *t);
 void ee_push_const(struct ee_translator *t, uint8_t type, uint64_t value);
 void ee_push_slot(struct ee_translator *t, uint8_t type, uint32_t slot); /* EE_NO_SLOT: its own */
+/* The sum of the two operands just popped, or false: it can't be lazy. */
+bool ee_push_sum(struct ee_translator *t, const struct ee_entry *a, const struct ee_entry *b);
+/* Computes those of the top entries that are sums. */
+void ee_resolve(struct ee_translator *t, uint32_t count);
 /* The result of the operation just pushed; patchable if it has a twin that stores. */
 void ee_push_acc(struct ee_translator *t, uint8_t type, bool patchable);
 /* Gets an accumulator ready for a new value: whoever lives in it moves to a slot. */

@@ -43,14 +43,56 @@ void ee_push_acc(struct ee_translator *t, uint8_t type, bool patchable)
     push_entry(t, type, EE_AT_ACC);
 }
 
+/*
+ * The slot must keep its value until the sum is computed: a local does (see ee_local_set), the sum's own slot does, since
+ * only what is pushed above it is written meanwhile.
+ */
+bool ee_push_sum(struct ee_translator *t, const struct ee_entry *a, const struct ee_entry *b)
+{
+    if (a->place != EE_AT_SLOT || b->place != EE_AT_CONST || (!is_local(t, a->slot) && a->slot != t->next_slot))
+        return false;
+    struct ee_entry *e = push_entry(t, EE_I32, EE_AT_SUM);
+    e->slot = a->slot;
+    e->value = b->value;
+    alias(t, e->slot, 1);
+    t->sums++;
+    return true;
+}
+
+static void resolve(struct ee_translator *t, uint32_t index)
+{
+    struct ee_entry *e = &t->stack[index];
+    struct ee_accumulator *acc = &t->acc[EE_CLASS_INT];
+    ee_spill(t, EE_CLASS_INT);
+    if (acc->home == e->slot)
+        EE_DO(t, EE_DO_i32_add_ak_a, e->value);
+    else
+        EE_DO(t, EE_DO_i32_add_sk_a, EE_SLOT(e->slot), e->value);
+    *acc = (struct ee_accumulator){.entry = index, .home = EE_NO_SLOT, .producer = t->serial - 1};
+    alias(t, e->slot, -1);
+    t->sums--;
+    e->place = EE_AT_ACC;
+}
+
+void ee_resolve(struct ee_translator *t, uint32_t count)
+{
+    if (t->sums == 0)
+        return;
+    for (uint32_t i = t->height - (count < t->height ? count : t->height); i < t->height; i++)
+        if (t->stack[i].place == EE_AT_SUM)
+            resolve(t, i);
+}
+
 struct ee_entry ee_take(struct ee_translator *t)
 {
     struct ee_entry e = t->stack[--t->height];
     t->next_slot = e.own;
     if (t->settled > t->height)
         t->settled = t->height;
-    if (e.place == EE_AT_SLOT)
+    if (e.place == EE_AT_SLOT || e.place == EE_AT_SUM)
         alias(t, e.slot, -1);
+    if (e.place == EE_AT_SUM)
+        t->sums--;
     if (e.place == EE_AT_ACC)
         t->acc[ee_class(e.type)].entry = EE_NO_ENTRY;
     return e;
@@ -170,6 +212,8 @@ void ee_store_entry(struct ee_translator *t, const struct ee_entry *e, uint32_t 
 void ee_settle(struct ee_translator *t, uint32_t index)
 {
     struct ee_entry *e = &t->stack[index];
+    if (e->place == EE_AT_SUM)
+        resolve(t, index);
     if (e->place == EE_AT_ACC) {
         store_acc(t, e->type, e->own, true);
         t->acc[ee_class(e->type)].entry = EE_NO_ENTRY;
@@ -235,9 +279,20 @@ static void detach(struct ee_translator *t, struct ee_local *local, const struct
         }
 }
 
+/* Sums that need the local's old value. Computing them takes the accumulator, which the new value may be in: it moves. */
+static void settle_sums(struct ee_translator *t, const struct ee_local *local)
+{
+    for (uint32_t i = 0; t->sums != 0 && i < t->height; i++)
+        if (t->stack[i].place == EE_AT_SUM && t->stack[i].slot == local->slot)
+            ee_settle(t, i);
+}
+
 void ee_local_set(struct ee_translator *t, uint32_t index, bool keep)
 {
     struct ee_local *local = &t->locals[index];
+    ee_resolve(t, 1);
+    if (local->aliases != 0)
+        settle_sums(t, local);
     struct ee_entry e = ee_take(t);
     uint32_t class = ee_class(e.type);
     if (e.place != EE_AT_SLOT || e.slot != local->slot) {

@@ -59,9 +59,12 @@ static void produce(struct ee_translator *t, uint32_t operation, const struct fo
 
 static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
+    ee_resolve(t, 2);
     struct ee_entry b = ee_take(t), a = ee_take(t);
     struct form form = {.count = 0};
     uint32_t sources;
+    if (t->instruction.op == EE_OP_I32_ADD && (ee_push_sum(t, &a, &b) || ee_push_sum(t, &b, &a)))
+        return;
     if (a.place == EE_AT_CONST && shape->commutative && b.place != EE_AT_CONST) {
         struct ee_entry swap = a;
         a = b;
@@ -118,6 +121,7 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
 
 static void unary(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
+    ee_resolve(t, 1);
     struct ee_entry a = ee_take(t);
     struct form form = {.count = 0};
     ee_spill(t, ee_class(result));
@@ -132,23 +136,31 @@ static void unary(struct ee_translator *t, const struct ee_shape *shape, uint8_t
 
 static void load(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
+    if (t->instruction.value != 0)
+        ee_resolve(t, 1);
     struct ee_entry a = ee_take(t);
     struct form form = {.count = 0};
-    uint32_t sources = 1;
+    uint32_t sources = EE_LOAD_A;
     ee_spill(t, ee_class(result));
-    if (a.place == EE_AT_CONST) {
-        sources = 2;
+    if (a.place == EE_AT_SUM) {
+        sources = EE_LOAD_C;
+        add_operand(&form, EE_SLOT(a.slot));
+        add_operand(&form, a.value);
+    } else if (a.place == EE_AT_CONST) {
+        sources = EE_LOAD_K;
         add_operand(&form, a.value);
     } else if (!ee_in_acc(t, &a)) {
-        sources = 0;
+        sources = EE_LOAD_S;
         add_operand(&form, EE_SLOT(a.slot));
     }
-    add_operand(&form, t->instruction.value);
+    if (sources != EE_LOAD_C)
+        add_operand(&form, t->instruction.value);
     produce(t, shape->first + sources * 2, &form, result, true);
 }
 
 static void store(struct ee_translator *t, const struct ee_shape *shape, uint8_t type)
 {
+    ee_resolve(t, t->instruction.value != 0 ? 2 : 1);
     struct ee_entry v = ee_take(t), a = ee_take(t);
     struct form form = {.count = 0};
     uint32_t sources;
@@ -170,7 +182,13 @@ static void store(struct ee_translator *t, const struct ee_shape *shape, uint8_t
             v_acc = false;
         }
     }
-    if (a.place == EE_AT_CONST) {
+    if (a.place == EE_AT_SUM) {
+        add_operand(&form, EE_SLOT(a.slot));
+        add_operand(&form, a.value);
+        sources = v_acc ? EE_STORE_CA : v.place == EE_AT_CONST ? EE_STORE_CK : EE_STORE_CS;
+        if (!v_acc)
+            add_operand(&form, v.place == EE_AT_CONST ? v.value : EE_SLOT(v.slot));
+    } else if (a.place == EE_AT_CONST) {
         add_operand(&form, a.value);
         sources = v_acc ? EE_STORE_KA : EE_STORE_KS;
         if (!v_acc)
@@ -185,12 +203,14 @@ static void store(struct ee_translator *t, const struct ee_shape *shape, uint8_t
         if (!v_acc)
             add_operand(&form, v.place == EE_AT_CONST ? v.value : EE_SLOT(v.slot));
     }
-    add_operand(&form, t->instruction.value);
+    if (a.place != EE_AT_SUM)
+        add_operand(&form, t->instruction.value);
     ee_append(t, (uint16_t)(shape->first + sources), form.count, form.operands);
 }
 
 static void select_value(struct ee_translator *t)
 {
+    ee_resolve(t, 3);
     struct ee_entry c = ee_take(t), b = ee_take(t), a = ee_take(t);
     uint32_t first = a.type == EE_V128                     ? EE_DO_select_v_s_a
                      : ee_class(a.type) == EE_CLASS_FLOAT ? EE_DO_select_f_s_a
@@ -225,6 +245,7 @@ static void global(struct ee_translator *t, bool set)
     uint32_t cell = cell_offset(t, imported ? (const void *)&t->in->globals[index] : (const void *)t->in->globals[index]);
     uint32_t first = (imported ? EE_DO_import_get_a : EE_DO_global_get_a) + kind;
     if (set) {
+        ee_resolve(t, 1);
         struct ee_entry e = ee_take(t);
         ee_load_entry(t, &e);
         EE_DO(t, (uint16_t)(first + 2), cell);

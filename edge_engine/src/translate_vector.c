@@ -183,6 +183,7 @@ static void lane(struct ee_translator *t, const struct ee_shape *shape)
 
 void ee_translate_vector(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
+    ee_resolve(t, 3);
     switch ((enum ee_shape_kind)shape->kind) {
     case EE_SHAPE_VECTOR_UNARY:
     case EE_SHAPE_VECTOR_EXTRACT:
