@@ -89,7 +89,7 @@ struct ee_translator {
     uint32_t height;    /* entries */
     uint32_t next_slot; /* own slot of the next entry */
     uint32_t settled;   /* entries below are settled or constants */
-    uint32_t sums;      /* entries that are EE_AT_SUM */
+    uint32_t sums;      /* entries that are EE_AT_SUM; none is below settled */
     struct ee_accumulator acc[EE_CLASSES];
 
     struct ee_block *blocks; /* blocks[-depth]: grows down */

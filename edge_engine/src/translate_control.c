@@ -257,7 +257,7 @@ bool ee_translate_control(struct ee_translator *t)
     struct ee_block_type type;
     struct ee_entry condition;
     if (i->op <= EE_OP_RETURN_CALL_INDIRECT) /* control flow of any kind */
-        ee_resolve(t, t->height);
+        ee_resolve(t, t->height - t->settled);
     switch (i->op) {
     case EE_OP_BLOCK:
         ee_settle_block(t);

@@ -282,7 +282,7 @@ static void detach(struct ee_translator *t, struct ee_local *local, const struct
 /* Sums that need the local's old value. Computing them takes the accumulator, which the new value may be in: it moves. */
 static void settle_sums(struct ee_translator *t, const struct ee_local *local)
 {
-    for (uint32_t i = 0; t->sums != 0 && i < t->height; i++)
+    for (uint32_t i = t->settled; t->sums != 0 && i < t->height; i++)
         if (t->stack[i].place == EE_AT_SUM && t->stack[i].slot == local->slot)
             ee_settle(t, i);
 }
