@@ -297,7 +297,7 @@ class Agent:
                     text = f"({answer.dropped} records were overwritten before they were read)"
                     await self._publish_log(LogLine(slot.slot, 0, cursor, text.encode(), line=True))
                 for seq, stream, ends_line, data in answer.records:
-                    if stream == TRACE_STREAM:
+                    if stream == TRACE_STREAM and slot.slot not in self._orders.tracing:
                         continue  # for who asked the device for it
                     await self._publish_log(LogLine(slot.slot, stream, seq, data, line=ends_line))
                     cursor = seq + 1

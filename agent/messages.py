@@ -59,7 +59,7 @@ MAX_NAME = 64
 DIGEST_SIZE = 32
 ID_SIZE = 8
 """Bytes that tell agents' processes, and commands, from one another."""
-ACTIONS = ("ping", "start", "stop")
+ACTIONS = ("ping", "start", "stop", "trace", "untrace")
 """What a `cmd` may ask for."""
 STATES = ("empty", "stopped", "running", "exited", "trapped", "refused")
 

@@ -37,6 +37,8 @@ class Orders:
         self._waiting: asyncio.Queue[Command] = asyncio.Queue(maxsize=MAX_WAITING)
         self._answers: OrderedDict[bytes, Ack | None] = OrderedDict()
         """None: not carried out yet."""
+        self.tracing: set[int] = set()
+        """Slots whose trace goes to the server."""
 
     def take(self, command: Command) -> None:
         """Take a command from the broker."""
@@ -67,6 +69,12 @@ class Orders:
                     await device.start(slot, ("module",), ())
                 case "stop", int(slot):
                     await device.stop(slot)
+                case "trace", int(slot):
+                    await device.trace(slot, on=True)
+                    self.tracing.add(slot)
+                case "untrace", int(slot):
+                    await device.trace(slot, on=False)
+                    self.tracing.discard(slot)
                 case _:
                     await device.status()
         except WaselError as error:

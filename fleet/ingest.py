@@ -21,6 +21,7 @@ from agent.messages import LogLine, Metrics
 from fleet import reports
 from fleet.clock import now_ms
 from fleet.models import Device, LogRecord, Sample
+from fleet.output import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +177,7 @@ class Ingest:
             fields = {"at_ms": at_ms, "slot": line.slot, "stream": line.stream, "seq": line.seq, "line": line.line}
             rows.append(fields | {"device_id": numbers[name], "data": line.data})
             if self._bus.relay is not None or self._bus.watched(f"log:{name}"):
-                told.setdefault(name, []).append(fields | {"text": line.data.decode("utf-8", "replace")})
+                told.setdefault(name, []).append(fields | {"text": text_of(line.data, line.stream, line.slot)})
         return rows, told
 
     def _sample_rows(self, samples: list[tuple[str, bytes, int]], numbers: dict[str, int]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, insert, select
 
 from fleet.clock import now_ms
 from fleet.models import Delivery, Device, Event, LogRecord, Sample, Webhook
+from fleet.output import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +127,7 @@ def logs(
             "slot": row.slot,
             "stream": row.stream,
             "seq": row.seq,
-            "text": row.data.decode("utf-8", "replace"),
+            "text": text_of(row.data, row.stream, row.slot),
             "line": row.line,
         }
         for row in rows

@@ -26,7 +26,7 @@ MAX_TOPICS = 16
 class CommandBody(Body):
     """Something to do once, now."""
 
-    action: Literal["ping", "start", "stop"]
+    action: Literal["ping", "start", "stop", "trace", "untrace"]
     slot: int | None = None
 
 

@@ -82,6 +82,7 @@ def test_metrics_and_commands_round_trip():
         Metrics({0: {"cpu_us": 1 << 63}, 1: {}}),
         Command(b"12345678", "ping"),
         Command(b"12345678", "stop", 1),
+        Command(b"12345678", "trace", 0),
         Ack(b"12345678", ok=True),
         Ack(b"12345678", ok=False, error="no such slot"),
     ):
@@ -99,6 +100,7 @@ def test_metrics_and_commands_round_trip():
         (Metrics, {"slots": {0: []}}),
         (Command, {"id": b"12345678", "do": "reboot"}),
         (Command, {"id": b"12345678", "do": "start"}),
+        (Command, {"id": b"12345678", "do": "trace"}),
         (Command, {"id": b"12345678", "do": "ping", "slot": 0}),
         (Command, {"id": b"12345678", "do": "stop", "slot": 64}),
         (Command, {"id": b"short", "do": "ping"}),

@@ -37,6 +37,9 @@ class FakeDevice:
             raise DeviceError("no such slot", group=64, code=3)
         self.calls.append(("stop", slot))
 
+    async def trace(self, slot, *, on):
+        self.calls.append(("trace", slot, on))
+
     async def stats(self, _slot):
         return self.counters.pop(0) if len(self.counters) > 1 else self.counters[0]
 
@@ -94,6 +97,19 @@ async def test_without_a_device_a_command_says_so():
         await until(lambda: broker.sent)
     assert not broker.sent[0].ok
     assert "does not reach" in broker.sent[0].error
+
+
+async def test_a_trace_goes_to_the_server_from_trace_to_untrace():
+    device, broker = FakeDevice(), FakeBroker()
+    orders = Orders(lambda: device, lambda: None)
+    async with background(orders.carry_out(broker, "t")):
+        orders.take(Command(b"1" * 8, "trace", 1))
+        await until(lambda: len(broker.sent) == 1)
+        assert orders.tracing == {1}
+        orders.take(Command(b"2" * 8, "untrace", 1))
+        await until(lambda: len(broker.sent) == 2)
+    assert orders.tracing == set()
+    assert device.calls == [("trace", 1, True), ("trace", 1, False)]
 
 
 async def test_too_many_commands_are_dropped_not_kept():

@@ -135,7 +135,11 @@ def test_a_module_goes_out_and_a_bad_one_comes_back(world, person, tmp_path):  #
     operator.locator("#log", has_text="pressure").wait_for()
     lines = operator.locator("#log > div").count()
     until(operator, f"document.querySelectorAll('#log > div').length > {lines}")
+    operator.locator("#slot-0").get_by_role("button", name="Trace", exact=True).click()
+    operator.locator("#log .trace", has_text="fd_write(").first.wait_for()
     keep(operator, "device", full_page=True)
+    operator.locator("#slot-0").get_by_role("button", name="End trace").click()
+    operator.wait_for_url("**/devices/qemu-1")
 
     # A version that passes the twin and fails on devices is stopped at the canary and taken back.
     upload(operator, bad, "91c3d07e22ab4f6610cd")

@@ -31,7 +31,6 @@ from fleet.virtual_module import with_script
 from qemu.launcher import image_for, running_device
 from sel4_bridge.build import DEVELOPMENT_KEY
 from tests.server.routes import PASSWORD
-from tests.server.twin import TwinWorker
 
 __all__ = ["World", "signed_module"]
 
@@ -109,6 +108,7 @@ class World:
                     device_ca=str(broker.ca),
                     share_group=broker.share_group,
                     trust_keys=str(public),
+                    twin="standin",
                 )
             )
             fleet = self.app.state.fleet
@@ -120,7 +120,6 @@ class World:
                     access.create_user(session, SYSTEM, role.text, role, hashed)
                 passwords = enrolment.enroll_many(session, SYSTEM, self.names, {"site": "plant"})
                 _, claim = enrolment.create_claim(session, SYSTEM, tags={"site": "lab"})
-            twin = TwinWorker(self.folder / "twin", fleet)
             await broker.set_devices(await asyncio.to_thread(self._logins))
             await self._serve(stack)
             tls = ssl.create_default_context(cafile=str(broker.ca))
@@ -128,8 +127,6 @@ class World:
             device = await stack.enter_async_context(
                 running_device("qemu-1", kernel="standin", image=image, root=self.folder / "device")
             )
-            worker = asyncio.create_task(twin.run())
-            stack.callback(worker.cancel)
             await self._agent(stack, device.record.port, f"{claim}.{fleet.ca_hash}")
             self._ready.set()
             await self._stop.wait()

@@ -123,9 +123,13 @@ def clear(fleet: TheFleet, who: Operator, name: str, slot: Slot) -> Response:
 
 @router.post("/devices/{name}/command")
 async def command(
-    fleet: TheFleet, who: Operator, name: str, action: Annotated[Literal["start", "stop"], Form()], slot: Slot
+    fleet: TheFleet,
+    who: Operator,
+    name: str,
+    action: Annotated[Literal["start", "stop", "trace", "untrace"], Form()],
+    slot: Slot,
 ) -> Response:
-    """Start or stop what a slot holds, once; what it should run stays as it is."""
+    """Start or stop what a slot holds, or its trace, once; what it should run stays as it is."""
     answer = await journal_routes.give_command(fleet, who, name, journal_routes.CommandBody(action=action, slot=slot))
     if not answer["ok"]:
         raise ServerError(f"{name}: {answer['error'] or 'the device refused'}")

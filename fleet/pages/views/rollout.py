@@ -16,9 +16,9 @@ from fleet.models import Device, RolloutDevice, TwinJob
 from fleet.models import Event as JournalEvent
 from fleet.pages.plot import budget_plot
 from fleet.pages.views.events import latest
-from fleet.pages.views.logs import text_of
+from fleet.pages.views.logs import readable
 from fleet.plan import Plan
-from fleet.twin_report import TwinReport
+from fleet.twin_worker import report_table
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fleet.access import Principal
     from fleet.models import Rollout
     from fleet.pages.site import Ask
+    from fleet.settings import Settings
 
 __all__ = ["rollout", "rollout_map"]
 
@@ -86,7 +87,7 @@ def rollout(db: Session, ask: Ask) -> dict[str, Any]:
             error_percent=errors["allowed_percent"],
             min_samples=errors["min_samples"],
         ),
-        "twin": _twin(db, found),
+        "twin": _twin(db, found, ask.fleet.settings),
         "troubles": _troubles(db, found),
         "events": latest(db, EVENTS, rollout_id=found.id),
     }
@@ -127,8 +128,8 @@ def _can(found: Rollout, who: Principal) -> dict[str, Any]:
     return can
 
 
-def _twin(db: Session, found: Rollout) -> dict[str, Any] | None:
-    """Give the last job of the gate with the facts of its report, which was verified when it came."""
+def _twin(db: Session, found: Rollout, settings: Settings) -> dict[str, Any] | None:
+    """Give the last job of the gate with the facts of its report, which is verified anew."""
     job = db.scalar(select(TwinJob).where(TwinJob.rollout_id == found.id).order_by(TwinJob.id.desc()).limit(1))
     if job is None:
         return None
@@ -144,47 +145,13 @@ def _twin(db: Session, found: Rollout) -> dict[str, Any] | None:
     }
     if job.report is not None:
         try:
-            report = read_report(job.report)
+            report = report_table(settings, job)
         except RefusedError as error:
             view["error"] = str(error)
         else:
-            view["report"] = _facts(report)
-            view["output"] = [
-                {"at_ms": line.at_ms, "stream": line.stream, "text": text_of(line.data, line.stream, 0)}
-                for line in report.output
-            ]
+            view["output"] = [{**line, "text": readable(line["text"])} for line in report.pop("output")]
+            view["report"] = report
     return view
-
-
-def read_report(data: bytes) -> TwinReport:
-    """Take a report out of its envelope; who signed it was checked when it was submitted (fleet.twin_gate)."""
-    import cbor2  # noqa: PLC0415 - the only page that reads CBOR
-
-    try:
-        payload = cbor2.loads(data).value[2]
-    except (cbor2.CBORError, ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise RefusedError("the twin's report can't be read") from error
-    return TwinReport.decode(payload)
-
-
-def _facts(report: TwinReport) -> dict[str, Any]:
-    return {
-        "kernel": report.kernel,
-        "image": report.image.hex(),
-        "tier": report.tier,
-        "state": report.state,
-        "exit": report.exit,
-        "boot_ms": report.boot_ms,
-        "install_ms": report.install_ms,
-        "first_line_ms": report.first_line_ms,
-        "ran_ms": report.ran_ms,
-        "probe_ms": report.probe_ms,
-        "arena": report.arena,
-        "arena_peak": report.arena_peak,
-        "cpu_percent": report.cpu_percent,
-        "traps": list(report.traps),
-        "reasons": list(report.reasons),
-    }
 
 
 def _troubles(db: Session, found: Rollout) -> list[dict[str, Any]]:
