@@ -6,7 +6,7 @@ Bytes that are no UTF-8 become backslash escapes; nothing is lost. Who shows the
 
 from __future__ import annotations
 
-__all__ = ["text_of"]
+__all__ = ["TRACE_STREAM", "text_of"]
 
 TRACE_STREAM = 3
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleet.output import text_of
+from fleet.output import TRACE_STREAM, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +42,6 @@ def lines(records: Iterable[LogRecord]) -> list[dict[str, Any]]:
             row = {"at_ms": record.at_ms, "slot": record.slot, "stream": record.stream, "text": ""}
             done.append(row)
         row["text"] += text
-        if not record.line:
+        if not record.line and record.stream != TRACE_STREAM:  # each call is a line
             begun[key] = row
     return done

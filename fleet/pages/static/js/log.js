@@ -3,6 +3,7 @@
 import { onMessage } from "./live.js";
 
 const MOST = 1000;
+const TRACE = 3;
 const STREAMS = { 0: "sys", 1: "", 2: "err", 3: "trace" };
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
@@ -38,7 +39,7 @@ export function startLog() {
       log.append(row);
       begun.set(key, row);
     }
-    if (record.line !== false) begun.delete(key);
+    if (record.line !== false || record.stream === TRACE) begun.delete(key); // each traced call is a line
   }
 
   onMessage("log", (data) => {
