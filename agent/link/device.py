@@ -73,8 +73,9 @@ NO_LIMITS = Limits()
 FIRST_SIZE = 256
 """Bytes of data in the first question of an upload."""
 FIRST_COPIES = 4
-FIRST_WAITS_S = ((1, 1.0), (12, 0.3), (20, 1.0), (1 << 30, 4.0))
-"""Tries up to which an answer to it is waited for so long: short where the line is bad, long where a device is slow."""
+FIRST_WAITS = ((1, 0.5), (12, 0.15), (20, 0.5), (1 << 30, 2.0))
+"""Tries up to which an answer to it is waited for so long, in the link's timeouts: short where the line is bad, long
+where a device is slow."""
 UPLOAD_ATTEMPTS = 8
 """Silent or useless answers in a row before an upload is given up."""
 MOST_CHUNK = 4096
@@ -279,9 +280,14 @@ class Device:
             timeout_ms=limits.timeout_ms,
             restart=limits.restart,
         )
-        for _ in range(ATTEMPTS):
-            with contextlib.suppress(NoAnswerError):
+        for attempt in range(ATTEMPTS):
+            try:
                 return (await self.request(request, attempts=1)).starts
+            except NoAnswerError:
+                pass
+            except DeviceError as error:
+                if attempt == 0 or error.code != ModuleError.SLOT_BUSY:
+                    raise  # busy with what an earlier attempt started is no refusal: it came late
             now = (await self.slot(slot)).starts
             if now != before:
                 return now
@@ -332,7 +338,7 @@ class Device:
         data: bytes,
         progress: Callable[[int], None] | None = None,
         *,
-        base: Callable[[bytes], bytes | None] = lambda _: None,
+        base: Callable[[bytes], bytes | None] | None = None,
     ) -> int:
         """Upload a module as the candidate of `slot`, from wherever the device already is, in as few bytes as may be.
 
@@ -340,9 +346,7 @@ class Device:
         `base` gives a module by its digest, if it is at hand: what changed since the slot's active one may be the least
         to send. Gives back how many bytes of data were sent.
         """
-        digest = (await self.slot(slot)).digest
-        former = await asyncio.to_thread(base, digest) if digest is not None else None
-        bases = {digest: former} if digest is not None and former is not None else {}
+        bases = await self._base(slot, base) if base is not None else {}
         *small, last = await asyncio.to_thread(smallest, data, bases)
         sent = 0
         for way in (*small, last):
@@ -354,6 +358,15 @@ class Device:
                     raise  # whatever it is, it is not about this way to send it
                 sent += upload.sent
         raise AssertionError("there is a last way")
+
+    async def _base(self, slot: int, base: Callable[[bytes], bytes | None]) -> dict[bytes, bytes]:
+        """Give the slot's active module by its digest, if it is at hand; a line too bad to ask gets the whole one."""
+        try:
+            digest = (await self.slot(slot)).digest
+        except NoAnswerError:
+            return {}
+        former = await asyncio.to_thread(base, digest) if digest is not None else None
+        return {digest: former} if digest is not None and former is not None else {}
 
 
 class _Upload:
@@ -398,7 +411,7 @@ class _Upload:
         size = min(self._room, len(self._data), FIRST_SIZE)
         tries = 0
         while loop.time() < give_up_s:
-            timeout_s = next(wait_s for most, wait_s in FIRST_WAITS_S if tries < most)
+            timeout_s = next(wait for most, wait in FIRST_WAITS if tries < most) * self._device.timeout_s
             copies = 1 if tries == 0 else FIRST_COPIES
             questions = [asyncio.ensure_future(self._request(0, size, timeout_s)) for _ in range(copies)]
             try:

@@ -20,6 +20,7 @@ SIZE = 65_536  # bytes
 SMALL = 8_192  # for lines that carry next to nothing
 KINDS = {"lost": "drop", "flipped": "corrupt", "doubled": "duplicate", "swapped": "swap"}
 SHARES = (0.001, 0.01, 0.05)
+CHANGE = 300  # bytes of the function that changes
 RUN = 64  # bytes of one fault, where they come in runs
 UPDATES = 4  # of each kind
 TIME_LIMIT_S = 900.0
@@ -55,6 +56,7 @@ async def _run(soak: Soak) -> None:
         try:
             async with Link(line.port, name="device", timeout_s=5.0) as link:
                 await _rate(soak, link, line)
+                await _change(soak, link)
                 await _table(soak, link, line)
         finally:
             await line.close()
@@ -66,6 +68,23 @@ async def _rate(soak: Soak, link: Link, line: FaultyLine) -> None:
         sent = await _send(link, line, soak.random.randbytes(SIZE), Faults())
         rates.append(SIZE / 1024 / sent.seconds if sent else 0.0)
     soak.measure("64 KiB at 115,200 baud, uncompressed", round(max(rates), 2), "KiB/s", at_least=10.5)
+
+
+async def _change(soak: Soak, link: Link) -> None:
+    """One function of a module changes; all that comes behind it moves."""
+    base = soak.random.randbytes(SIZE)
+    await link.upload(1, base)
+    await link.set_pending(hashlib.sha256(base).digest())
+    await link.start(1)
+    at = SIZE // 2
+    module = base[:at] + soak.random.randbytes(CHANGE) + base[at + CHANGE - 10 :]
+    began_s = time.monotonic()
+    sent = await link.upload(1, module, base=lambda _: base)
+    took_s = time.monotonic() - began_s
+    arrived = await link.candidate(1) == hashlib.sha256(module).digest()
+    soak.check(arrived, "one changed function: the device has another module than was sent")
+    soak.measure("the next version, one function changed, at 115,200 baud", round(took_s, 3), "s", at_most=1.0)
+    soak.measure("the next version, one function changed: bytes sent", sent)
 
 
 async def _table(soak: Soak, link: Link, line: FaultyLine) -> None:

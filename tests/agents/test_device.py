@@ -16,7 +16,9 @@ from smpclient.generics import success
 from smpclient.requests.image_management import ImageStatesRead
 
 from agent.errors import BadAnswerError, DeviceError, LinkLostError, NoAnswerError, PortError
+from agent.link.cobs import frame
 from agent.link.device import Device
+from agent.link.frames import FrameDecoder, Message, encode_frames
 from agent.link.modules import ModuleError
 from agent.link.simulated import Faults, SimulatedDevice, module, serve
 from agent.link.transport import FramedTransport
@@ -281,3 +283,50 @@ async def test_link_cut_at_any_line_of_a_flash_a_retry_completes_and_starts_once
         if inward:
             assert device.received_upload_bytes < len(data) + 700
     assert cuts >= 10
+
+
+class Noisy(SimulatedDevice):
+    """Has something happen to the n-th frame in one direction: lost, damaged, doubled, or overtaken by the next."""
+
+    def __init__(self, number, fault, *, inward):
+        super().__init__(buf_size=700, buf_count=2)
+        self._number, self._fault, self._inward = number, fault, inward
+        self._frames = FrameDecoder()
+        self._held = b""
+        self.happened = False
+
+    def feed(self, received):
+        if not self._inward:
+            return self._pass(super().feed(received))
+        return super().feed(self._pass(received))
+
+    def _pass(self, data):
+        out = b""
+        for event in self._frames.feed(data):
+            if not isinstance(event, Message):
+                continue
+            one = frame(event.data) if event.cobs else encode_frames(event.data)
+            self._number -= 1
+            if self._number == 0:
+                self.happened = True
+                if self._fault == "overtaken":
+                    self._held = one
+                    continue
+                one = {"lost": b"", "damaged": one[:5] + b"\x55" + one[6:], "doubled": one * 2}[self._fault]
+            out += one + self._held
+            self._held = b""
+        return out
+
+
+@pytest.mark.parametrize("inward", [True, False])
+@pytest.mark.parametrize("fault", ["lost", "damaged", "doubled", "overtaken"])
+async def test_whatever_happens_to_any_one_frame_the_module_arrives_and_starts_once(fault, inward):
+    data = module("print x", "run", size=2500)
+    for number in range(1, 100):
+        device = Noisy(number, fault, inward=inward)
+        async with serve(device) as url:
+            await flash(url, data)
+        assert device.started == [(0, hashlib.sha256(data).digest())], number
+        if not device.happened:
+            break
+    assert number >= 10
