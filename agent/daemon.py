@@ -350,6 +350,7 @@ class Agent:
             version=status.device_version if status else "",
             arena=status.arena if status else 0,
             image=status.image if status else "",
+            native=status.native if status else "",
             boot=self._boot,
             report=self._reports,
             slots=tuple(_report(slot) for slot in status.slots) if status else (),

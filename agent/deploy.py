@@ -18,6 +18,7 @@ from agent.errors import BrokerError, LinkError, MessageError, RefusedError, Was
 from agent.follow import outcome
 from agent.messages import Desired, DesiredSlot, Get, SlotReport, State, slice_module
 from agent.mqtt import Broker
+from agent.native import with_native_code
 from agent.text import printable
 from agent.topics import Topics
 
@@ -41,13 +42,17 @@ class Order:
     slot: int
     args: tuple[str, ...]
     env: tuple[str, ...]
+    native: bool = True
+    """Add native code if the device runs it."""
 
 
 class Deployment:
     """One deployment over one broker connection."""
 
-    def __init__(self, order: Order, url: str, progress: Callable[[int, str], None]) -> None:
+    def __init__(self, order: Order, url: str, progress: Callable[[int, int, str], None]) -> None:
         self._order = order
+        self.module = order.module
+        """As it goes to the device."""
         self._digest = hashlib.sha256(order.module).digest()
         self._topics = Topics(order.device)
         self._progress = progress
@@ -99,20 +104,31 @@ class Deployment:
             self.state = None
         if self.state is not None:
             order, arena = self._order, self.state.arena
-            await asyncio.to_thread(check_fits, order.name, order.module, order.device, arena)
+            if order.native:
+                await self._compile(self.state.native)
+            await asyncio.to_thread(check_fits, order.name, self.module, order.device, arena)
         before = self._retained or Desired(0)
         accepted = max(self.state.accepted, self.state.sequence) if self.state else 0
         sequence = max(before.sequence, accepted) + 1
         order = self._order
-        slot = DesiredSlot(self._digest, len(order.module), order.args, order.env, order.name)
+        slot = DesiredSlot(self._digest, len(self.module), order.args, order.env, order.name)
         desired = Desired(sequence, before.slots | {order.slot: slot})
         await self._broker.publish(self._topics.desired, desired.encode(), qos=1, retain=True)
         return sequence
 
+    async def _compile(self, machine: str) -> None:
+        loop = asyncio.get_running_loop()
+
+        def compiled(done: int, everything: int) -> None:
+            loop.call_soon_threadsafe(self._progress, done, everything, f"compiling for {machine}:")
+
+        self.module = await asyncio.to_thread(with_native_code, self._order.name, self.module, machine, compiled)
+        self._digest = hashlib.sha256(self.module).digest()
+
     async def _serve(self) -> None:
         while True:
             get = await self._gets.get()
-            for chunk in slice_module(self._order.module, self._digest, get):
+            for chunk in slice_module(self.module, self._digest, get):
                 try:
                     await self._broker.publish(self._topics.chunk, chunk.encode())
                 except BrokerError:
@@ -124,7 +140,7 @@ class Deployment:
             state = self.state = await self._states.get()
             progress = state.progress.get(slot)
             if progress is not None and progress.digest == self._digest:
-                self._progress(progress.offset, progress.phase)
+                self._progress(progress.offset, len(self.module), progress.phase)
             if not state.online or not state.link or state.sequence < sequence:
                 continue
             if slot in state.errors:

@@ -272,6 +272,8 @@ class SlotReport:
     budget: int | None = None
     """Percent of the CPU that it may use."""
     period_us: int | None = None
+    tier: str | None = None
+    """What runs it: "interpreter" or "native"."""
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,8 @@ class State:
     """Bytes that a module may use on the device; 0: unknown."""
     image: str = ""
     """Of the device: "development" or "release"; "" while unknown."""
+    native: str = ""
+    """Machine whose native code the device runs; "": none, or unknown."""
     boot: bytes = bytes(ID_SIZE)
     """Random, of the agent's process."""
     report: int = 0
@@ -336,6 +340,7 @@ class State:
             version=fields.text("version", ""),
             arena=fields.unsigned("arena", 1 << 63, 0),
             image=fields.text("image", ""),
+            native=fields.text("native", ""),
             boot=fields.id("boot", bytes(ID_SIZE)),
             report=fields.unsigned("report", 1 << 63, 0),
             slots=tuple(map(_slot_report, fields.list("slots"))),
@@ -362,6 +367,7 @@ class State:
                 "progress": {slot: vars(entry) for slot, entry in self.progress.items()},
                 "errors": self.errors,
             }
+            | ({"native": self.native} if self.native else {})
         )
 
 
@@ -391,6 +397,7 @@ def _slot_report(fields: _Fields) -> SlotReport:
         reason=fields.optional_text("reason"),
         budget=fields.optional_unsigned("budget"),
         period_us=fields.optional_unsigned("period_us"),
+        tier=fields.optional_text("tier"),
     )
 
 

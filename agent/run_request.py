@@ -33,6 +33,8 @@ class RunRequest:
     """Bytes; None: the runner's default slot size."""
     fuel: int | None = None
     """Instructions; None: unmetered."""
+    native: bool = False
+    """Compile the module first and run native code."""
     timeout_s: float | None = None
     """Seconds of wall-clock time; None: no limit."""
     time: str | None = None

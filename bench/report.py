@@ -41,7 +41,11 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-FOREIGN_SECTIONS = ("ipc", "device")  # measured by other tools, on a device; a run of this one keeps them
+FOREIGN_SECTIONS = (
+    "ipc",
+    "device",
+    "device_native",
+)  # measured by other tools, on a device; a run of this one keeps them
 BASES = {"native": "c", "wasm3": "wasm3", "wasmtime": "wasmtime"}  # name in results.json: peer
 
 

@@ -164,7 +164,17 @@ async def _deploy(hello: Hello, state: Path, broker: Broker, watch: Watch) -> fl
             group.create_task(
                 _command(
                     state,
-                    *("deploy", str(hello.path), "--device", NAME, "--slot", str(SLOT), "--broker", broker.url),
+                    *(
+                        "deploy",
+                        str(hello.path),
+                        "--device",
+                        NAME,
+                        "--slot",
+                        str(SLOT),
+                        "--broker",
+                        broker.url,
+                        "--no-native",
+                    ),
                     *("--arg", "over MQTT", "--env", f"WHO={WHO}"),
                 )
             )

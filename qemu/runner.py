@@ -81,7 +81,7 @@ def run_bounded(work: Coroutine[object, object, T]) -> T:
 
 async def _run(request: RunRequest, kernel: str) -> int:
     request.refuse_simulation("sel4" if kernel == "sel4" else "qemu")
-    module = await asyncio.to_thread(read_module, request)
+    module = await asyncio.to_thread(read_module, request, "aarch64")
     async with running_device("run", kernel=kernel) as device, Link(device.record.port, name="device") as link:
         return await run_module(link, request, module, secrets.token_bytes(SEED_SIZE))
 

@@ -275,7 +275,9 @@ def run(request: RunRequest) -> int:
 
 
 async def _run(request: RunRequest) -> int:
-    module = await asyncio.to_thread(read_module, request)
+    if request.native:
+        raise UsageError("--native: not supported with --on sim: nothing would contain the code; --on qemu has it")
+    module = await asyncio.to_thread(read_module, request, "")
     seed = secrets.token_bytes(SEED_SIZE)
     if request.seed is not None:
         seed = hashlib.sha256(b"wasel-sim %d" % request.seed).digest()

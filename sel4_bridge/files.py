@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import UsageError, WaselError
+from edge_engine.aot.command import add_native_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,12 +74,12 @@ def grants(request: RunRequest) -> tuple[str, ...]:
     return tuple(f"dir={guest}" for _, guest in request.dirs)
 
 
-def read_module(request: RunRequest) -> bytes:
-    """Return the module of a run, with the contents of its directories in it.
+def read_module(request: RunRequest, machine: str) -> bytes:
+    """Return the module of a run with its directories' contents, and with native code for a machine if asked for.
 
     Raises:
         UsageError: a directory can't travel with the module, or its name in the guest has a "..".
-        WaselError: the module can't be read.
+        WaselError: the module can't be read, or not be compiled; RefusedError where it is invalid.
 
     """
     for _, guest in request.dirs:
@@ -88,8 +89,12 @@ def read_module(request: RunRequest) -> bytes:
         module = request.module.read_bytes()
     except OSError as error:
         raise WaselError(f"{request.module}: {error.strerror}") from error
-    if not request.dirs or module[:4] != WASM_MAGIC:
+    if module[:4] != WASM_MAGIC:
         return module  # what is no module, the engine refuses better
+    if request.native:
+        module = add_native_code(module, machine, fuel=request.fuel is not None)
+    if not request.dirs:
+        return module
     try:
         return with_files(module, [host for host, _ in request.dirs])
     except (FilesError, OSError) as error:

@@ -12,6 +12,7 @@ Errors: UsageError for what the host can't do, WaselError when the build fails; 
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -68,10 +69,12 @@ def run(request: RunRequest) -> int:
         command += ["--grant", grant]
     with ExitStack() as stack:
         file = request.module
-        if request.dirs:
+        if request.native:
+            command += ["--tier", "native"]
+        if request.dirs or request.native:
             folder = stack.enter_context(TemporaryDirectory(prefix="wasel-"))
             file = Path(folder) / request.module.name
-            file.write_bytes(read_module(request))
+            file.write_bytes(read_module(request, platform.machine()))
         name = str(file)
         command += [f"./{name}" if name.startswith("-") else name, "--", request.module.name, *request.args]
         sys.stdout.flush()

@@ -17,6 +17,7 @@ from agent.commands.options import (
     Fuel,
     Json,
     Module,
+    NoNative,
     PortUrl,
     Slot,
     open_device,
@@ -59,23 +60,31 @@ def flash(
     budget: Budget = None,
     timeout: Timeout = None,
     restart: Restart = "never",
+    no_native: NoNative = False,
 ) -> None:
     """Upload a module to a slot; the next start runs it."""
-    data, variables = read_module(file), parse_env(env)
+    given, variables = read_module(file), parse_env(env)
     limits = _limits(budget, timeout, restart)
     link = open_device(device, port)
 
     async def work() -> None:
         from agent.arena import check_fits
         from agent.files import ModuleCache
-        from agent.progress import Progress
+        from agent.native import with_native_code
+        from agent.progress import Progress, Steps
         from agent.registry import state_root
         from agent.signing import has_probe
 
-        digest = hashlib.sha256(data).digest()
         async with link:
+            status = await link.status()
+            machine = "" if no_native else status.native
+            with Steps(f"{file.name}: compiling for {machine}") as steps:
+                data = await asyncio.to_thread(
+                    with_native_code, file.name, given, machine, steps.update, fuel=fuel is not None
+                )
+            digest = hashlib.sha256(data).digest()
             if await link.candidate(slot) != digest:
-                arena = (await link.status()).arena
+                arena = status.arena
                 await asyncio.to_thread(check_fits, file.name, data, link.name, arena, metered=fuel is not None)
                 with Progress(f"{file.name} -> {link.name} slot {slot}", len(data)) as progress:
                     cache = ModuleCache(state_root() / "modules")

@@ -46,6 +46,9 @@ Slot = Annotated[int, typer.Option("--slot", "-s", min=0, max=255, help="Slot of
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Args = Annotated[list[str] | None, typer.Option("--arg", metavar="ARG", help="Argument of the module; repeatable.")]
 Env = Annotated[list[str] | None, typer.Option("--env", metavar="K=V", help="Environment variable; repeatable.")]
+NoNative = Annotated[
+    bool, typer.Option("--no-native", help="Leave native code out: interpret, unless the module has some.")
+]
 Fuel = Annotated[int | None, typer.Option("--fuel", min=1, help="Instructions before the module is stopped.")]
 Module = Annotated[Path, typer.Argument(metavar="FILE", help="WebAssembly module.")]
 

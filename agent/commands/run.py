@@ -44,6 +44,7 @@ def run(
     ] = None,
     arena: Annotated[str | None, typer.Option("--arena", metavar="SIZE", help="Arena: bytes, 64KiB, 8MiB.")] = None,
     fuel: Fuel = None,
+    native: Annotated[bool, typer.Option("--native", help="Compile it first, and run native code.")] = False,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="S", min=0.001, help="Seconds it may take.")
     ] = None,
@@ -66,6 +67,7 @@ def run(
         dirs=tuple(map(parse_dir, directory or [])),
         arena_size=parse_size(arena) if arena is not None else None,
         fuel=fuel,
+        native=native,
         timeout_s=timeout,
         time=time,
         seed=seed,

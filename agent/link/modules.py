@@ -222,6 +222,8 @@ class StatusAnswer(message.ReadResponse, _Answer):
     boot_ms: _Unsigned = 0
     random: str = ""
     arena: _Unsigned = 0
+    native: str = ""
+    """Machine whose native code the device runs; empty: none."""
     module_max: _Unsigned = 0
     store: str = "ram"
     """"flash": modules survive a loss of power; "ram"."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -24,7 +24,10 @@ from edge_engine.errors import ModuleError
 from edge_engine.module import Module
 from edge_engine.zig import ToolError
 
-__all__ = ["app"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["add_native_code", "app"]
 
 app = typer.Typer()
 SHOWN = 10  # functions that stay interpreted, by name
@@ -40,6 +43,30 @@ def _read(file: Path) -> bytes:
     except ModuleError as error:
         raise RefusedError(f"{file}: {error}") from error
     return data
+
+
+def add_native_code(
+    data: bytes, machine: str, progress: Callable[[int, int], None] = lambda _done, _all: None, *, fuel: bool = False
+) -> bytes:
+    """Return an unsigned module with native code for a machine, as it is for one that no code can be made for.
+
+    Entry point `native` of `wasel.compilers`.
+
+    Raises:
+        RefusedError: it is no valid module.
+        WaselError: the compiler failed.
+
+    """
+    if machine not in TARGETS:
+        return data
+    try:
+        Module(data)
+        compiled = compile_module(data, machine, fuel=fuel, progress=progress)
+    except ModuleError as error:
+        raise RefusedError(str(error)) from error
+    except (ToolError, OSError) as error:
+        raise WaselError(f"the compiler failed: {error}") from error
+    return add_section(data, compiled.code) if compiled.compiled else data
 
 
 @app.command("compile")
@@ -72,7 +99,7 @@ def compile_(
 
             try:
                 compiled = compile_module(module, name, fuel=fuel, use_cache=not no_cache, progress=progress)
-            except ToolError as error:
+            except (ToolError, OSError) as error:
                 raise WaselError(f"{file}: the compiler failed: {error}") from error
             made = add_section(made, compiled.code)
             source = ModuleReader(module)

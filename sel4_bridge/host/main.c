@@ -4,8 +4,9 @@
  * two things differ: a plain call stands where the protected procedure call is, and a signal handler where the
  * supervisor catches faults.
  *
- * Usage: wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--env K=V]... [--grant TEXT]... [--trace FILE]
- *        FILE -- ARG0 [ARGS...]
+ * Usage: wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--tier native] [--env K=V]... [--grant TEXT]...
+ *        [--trace FILE] FILE -- ARG0 [ARGS...]
+ * Native code of the file is run only with --tier native: nothing contains it here, so whoever asks has made it.
  * Exit code: the module's; 134 a trap, its name and backtrace on stderr; 3 the module was refused; 124 out of fuel;
  * 1 this machine failed us; 2 usage.
  *
@@ -237,6 +238,16 @@ static void read_module(const char *file)
     (void)close(fd);
 }
 
+/* ee_start, with the module's native code for this machine if it has some; else it says why and interprets. */
+static enum ee_status start_native(struct ee_instance *instance, struct ee_error *error)
+{
+    struct ee_error why = {0};
+    if (ee_guard_native(instance, NATIVE_STACK, &why) != EE_OK) {
+        fprintf(stderr, "wasel: native code is not used: %s\n", why.text);
+    }
+    return ee_guard_start(instance, error);
+}
+
 /* In the launch page arguments come first, then the environment, then grants, whatever their order here. */
 static const char *parse(int argc, char **argv)
 {
@@ -256,6 +267,8 @@ static const char *parse(int argc, char **argv)
         } else if (strcmp(option, "--fuel") == 0) {
             run.metered = true;
             run.fuel = number(option, value);
+        } else if (strcmp(option, "--tier") == 0 && value != NULL && strcmp(value, "native") == 0) {
+            run.start = start_native;
         } else if (strcmp(option, "--trace") == 0 && value != NULL) {
             trace_file = fopen(value, "wbe");
             if (trace_file == NULL) {
@@ -296,18 +309,9 @@ static int finish(const char *file)
     }
 }
 
-/* ee_start, with the module's native code for this machine if it has some; else it says why and interprets. */
-static enum ee_status start_native(struct ee_instance *instance, struct ee_error *error)
-{
-    struct ee_error why = {0};
-    if (ee_guard_native(instance, NATIVE_STACK, &why) != EE_OK) {
-        fprintf(stderr, "wasel: native code is not used: %s\n", why.text);
-    }
-    return ee_guard_start(instance, error);
-}
-
 int main(int argc, char **argv)
 {
+    run.start = ee_guard_start;
     const char *file = parse(argc, argv);
     read_module(file);
     uint8_t seed[32];
@@ -322,7 +326,6 @@ int main(int argc, char **argv)
     sb_wasi_slot_init(&slot, 0, &host, io, &launch, NULL, tree_memory, sizeof tree_memory);
     bridge = (struct sb_bridge){.io = io, .transport = transport};
     run.bridge = &bridge;
-    run.start = start_native;
     run.call = ee_guard_call;
     sb_run(&run);
     return finish(file);

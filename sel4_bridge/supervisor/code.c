@@ -13,7 +13,7 @@
 
 #include "supervisor.h"
 
-#define SECTION "wasel.native.aarch64"
+#define SECTION "wasel.native." SB_CODE_MACHINE
 
 /* NULL: the section is right, and *code is its code. */
 static const char *check(const uint8_t *module, uint32_t module_size, struct sb_slice section, struct sb_slice *code)

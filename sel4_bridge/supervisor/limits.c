@@ -41,6 +41,11 @@ void sb_limits_arm(struct sb_supervisor *s)
     }
 }
 
+void sb_limits_remind(const struct sb_supervisor *s)
+{
+    s->platform.wake_at(s->armed_ns == SB_NEVER ? 0 : ns_to_ticks(s, s->armed_ns));
+}
+
 void sb_limits_tick(struct sb_supervisor *s)
 {
     uint64_t now_ns = sb_monotonic_ns(s);

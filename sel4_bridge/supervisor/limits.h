@@ -64,6 +64,12 @@ struct sb_slot;
 /* limits.c. The timer: at or after the time asked for by wake_at. */
 void sb_limits_tick(struct sb_supervisor *s);
 void sb_limits_arm(struct sb_supervisor *s); /* after anything that changed a time */
+/*
+ * Asks for the time again that was asked for last. Every domain can reach the hardware timer (EL0 may write
+ * CNTP_CTL_EL0), so a hostile engine can silence it: whatever else wakes the supervisor calls this, and the timer domain
+ * then tells everybody whose time has come.
+ */
+void sb_limits_remind(const struct sb_supervisor *s);
 void sb_limits_begin(struct sb_supervisor *s, unsigned slot);             /* a run begins; the engine is not going yet */
 void sb_limits_end(struct sb_supervisor *s, unsigned slot, bool failed);  /* a run has ended; stops the engine */
 

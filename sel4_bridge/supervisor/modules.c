@@ -182,7 +182,11 @@ static int32_t status_read(struct sb_supervisor *s, struct sb_cbor_reader *body,
         return MODULES_BAD_MESSAGE;
     }
     refresh(s);
-    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 12);
+    bool has_native = s->platform.code_publish != NULL;
+    sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, has_native ? 13 : 12);
+    if (has_native) {
+        sb_cbor_put_text(out, "native", SB_CODE_MACHINE);
+    }
     sb_cbor_put_uint(out, "protocol", SB_PROTOCOL);
     sb_cbor_put_text(out, "store", s->has_store ? "flash" : "ram");
     sb_cbor_put_text(out, "image", s->trust.development ? "development" : "release");

@@ -213,10 +213,13 @@ void init(void)
 
 void notified(microkit_channel ch)
 {
+    if (ch == SB_CH_SUPERVISOR_TIMER) {
+        sb_limits_tick(&supervisor);
+        return;
+    }
+    sb_limits_remind(&supervisor);
     if (ch == SB_CH_SUPERVISOR_UART) {
         serve();
-    } else if (ch == SB_CH_SUPERVISOR_TIMER) {
-        sb_limits_tick(&supervisor);
     } else if (ch == SB_CH_SUPERVISOR_WASI) {
         sb_drain_logs(&supervisor);
     } else if (ch >= SB_CH_SUPERVISOR_ENGINE(0) && ch < SB_CH_SUPERVISOR_ENGINE(SB_SLOTS)) {

@@ -109,6 +109,8 @@ void sb_engine_give_up(struct sb_supervisor *s, unsigned slot, const char *why);
 /* Move output of all slots to their histories; called on the wasi domain's notification and before status and logs. */
 void sb_drain_logs(struct sb_supervisor *s);
 
+#define SB_CODE_MACHINE "aarch64" /* that native code is for: section wasel.native.aarch64 */
+
 /* code.c: puts the active module's native code, if it has some that is right, where the slot's engine runs it. */
 void sb_code_place(struct sb_supervisor *s, unsigned slot);
 

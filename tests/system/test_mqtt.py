@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from agent.messages import LogLine, State
+from agent.native import with_native_code
 from qemu.broker import Broker, find_mosquitto, running_broker
 from qemu.demo import padded
 from qemu.errors import MissingToolError
@@ -66,7 +67,9 @@ async def test_deploy_a_version_and_then_the_next(broker: Broker, fresh: Device,
     async with watch_device(broker, "mq") as watch, running_agent(state, broker, "mq", tmp_path / "agent.log"):
         await online(watch)
         for version in (1, 2):
-            path, digest = write_hello(tmp_path, version)
+            path, _ = write_hello(tmp_path, version)
+            # The agent reports that the device runs native code, so it is added on the way.
+            digest = hashlib.sha256(with_native_code(path.name, path.read_bytes(), "aarch64")).digest()
             arguments = ("--device", "mq", "--slot", "0", "--broker", broker.url, "--env", "WHO=test")
             finished = await run_wasel(state, "deploy", str(path), *arguments, timeout_s=TIMEOUT_S)
             assert finished.code == 0, finished.stderr.decode()
@@ -83,6 +86,8 @@ async def test_deploy_a_version_and_then_the_next(broker: Broker, fresh: Device,
         shown = await run_wasel(state, "ps", "--device", "mq")
         assert shown.code == 0
         assert b"exited" in shown.stdout
+        assert b"native" in shown.stdout
+        assert watch.states[-1].message.slots[0].tier == "native"
         assert fresh.record.kernel_title.encode() in shown.stdout
 
 
@@ -107,7 +112,7 @@ async def test_an_agent_killed_in_the_middle_of_a_push_ends_with_the_module_runn
             deploy = asyncio.create_task(
                 run_wasel(
                     state,
-                    *("deploy", str(path), "--device", "mq", "--slot", "0", "--broker", broker.url),
+                    *("deploy", str(path), "--device", "mq", "--slot", "0", "--broker", broker.url, "--no-native"),
                     timeout_s=TIMEOUT_S,
                 )
             )
@@ -131,7 +136,7 @@ async def test_a_module_that_the_device_refuses_fails_the_deploy(broker: Broker,
     state = tmp_path / "state"
     async with watch_device(broker, "mq") as watch, running_agent(state, broker, "mq", tmp_path / "agent.log"):
         await online(watch)
-        finished = await run_wasel(state, "deploy", str(path), "--device", "mq", "--broker", broker.url)
+        finished = await run_wasel(state, "deploy", str(path), "--device", "mq", "--broker", broker.url, "--no-native")
     assert finished.code == 3
     assert b"launch_missiles" in finished.stderr
     assert fresh.record.alive

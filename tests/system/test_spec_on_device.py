@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_engine.aot.compiler import compile_module
+from edge_engine.aot.section import add_section
 from tests.engine.self_checking import Program, programs
 from tests.engine.wast import missing_tools, spec_tests_folder
 from tests.system.conftest import Ended, Target, follow, install
@@ -23,6 +26,10 @@ CORE = (
     *("memory_grow", "memory_fill", "bulk"),
 )
 SIMD = ("simd_i8x16_arith2", "simd_i32x4_arith", "simd_f64x2_arith", "simd_load", "simd_conversions")
+NATIVE = (
+    *("i32", "i64", "f32", "conversions", "int_exprs", "call", "call_indirect", "br_table", "left-to-right"),
+    *("fac", "traps", "memory_grow", "memory_fill", "bulk", "simd_i32x4_arith", "simd_load"),
+)
 # These ask for 20 MB more, which an arena of 8 MiB does not have; memory.grow answers -1.
 TOO_MUCH = {("call", 359), ("call_indirect", 603)}
 SUMMARY = re.compile(rb" *ok +(\d+) +failed +(\d+) +first +(\d+)\n")
@@ -31,14 +38,13 @@ FAILURES_FORGIVEN = 2  # in a row; after three a slot goes back to its former mo
 SLOT = 1
 
 
-def chosen() -> list[Program]:
+def chosen(names: tuple[str, ...]) -> list[Program]:
     folder = spec_tests_folder()
     if folder is None:
         pytest.skip("the specification's scripts are not here: set WASEL_SPEC_TESTS to their folder")
     if missing_tools() is not None:
         pytest.skip(str(missing_tools()))
-    scripts = [folder / "core" / f"{name}.wast" for name in CORE]
-    scripts += [folder / "simd" / f"{name}.wast" for name in SIMD]
+    scripts = [folder / ("simd" if name in SIMD else "core") / f"{name}.wast" for name in names]
     return [program for script in scripts for program in programs(script)]
 
 
@@ -49,17 +55,37 @@ async def start(link: Link, arguments: int) -> Ended:
 
 
 async def test_scripts(link: Link, target: Target, capsys: pytest.CaptureFixture[str]) -> None:
+    passed, traps = await run_scripts(link, target, CORE + SIMD, capsys, tier="interpreter")
+    assert passed > 10_000
+    assert traps > 60
+
+
+async def test_scripts_as_native_code(link: Link, target: Target, capsys: pytest.CaptureFixture[str]) -> None:
+    passed, traps = await run_scripts(link, target, NATIVE, capsys, tier="native")
+    assert passed > 3_000
+    assert traps > 20
+
+
+async def run_scripts(
+    link: Link, target: Target, names: tuple[str, ...], capsys: pytest.CaptureFixture[str], *, tier: str
+) -> tuple[int, int]:
+    """Run scripts in one tier; how many assertions hold, and how many traps came as they should."""
     passed = traps = made = 0
     problems: list[str] = []
-    for program in chosen():
+    for program in chosen(names):
         made += 1
-        await install(link, SLOT, program.data)
+        data = program.data
+        if tier == "native":
+            data = await asyncio.to_thread(lambda data=data: add_section(data, compile_module(data, "aarch64").code))
+        await install(link, SLOT, data)
         where = f"{program.script}, module of line {program.line}"
         ended = await start(link, 0)
         summary = SUMMARY.fullmatch(ended.stdout)
         if summary is None:
             problems.append(f"{where}: {ended.status.state} {ended.status.trap} {ended.status.error} {ended.stdout!r}")
             continue
+        if ended.status.tier != tier:
+            problems.append(f"{where}: ran in the tier {ended.status.tier}: {ended.status.tier_note}")
         ok, failed, first = map(int, summary.groups())
         allowed = (program.script, first) in TOO_MUCH
         if ok + failed != program.assertions or failed != allowed:
@@ -83,8 +109,7 @@ async def test_scripts(link: Link, target: Target, capsys: pytest.CaptureFixture
                 traps += 1
     with capsys.disabled():
         print(
-            f"\non {target.kernel}: {passed} assertions of {made} modules of {len(CORE + SIMD)} scripts, {traps} traps"
+            f"\n{target.kernel}: {passed} assertions of {made} modules of {len(names)} scripts, {traps} traps: {tier}"
         )
     assert not problems, "\n".join(problems)
-    assert passed > 10_000
-    assert traps > 60
+    return passed, traps

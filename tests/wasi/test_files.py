@@ -109,5 +109,5 @@ def test_what_is_no_file_is_refused(tmp_path):
 def test_requests(tree, folder):
     request = RunRequest(tree, dirs=((folder, "/x"),))
     assert grants(request) == ("dir=/x",)
-    assert read_module(request).startswith(tree.read_bytes())
+    assert read_module(request, "").startswith(tree.read_bytes())
     assert read_module(RunRequest(tree)) == tree.read_bytes()

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 
 import pytest
 
 from agent.errors import UsageError
 from agent.run_request import RunRequest
+from edge_engine.aot.compiler import TARGETS, compile_module
+from edge_engine.aot.section import NativeCode, add_section
 from sel4_bridge.host_runner import run
 from sel4_bridge.wasi_table import CALLS, Kind
 
 ARENA = 1 << 20
+EXIT = '(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))'
 WASI_MODULE = "wasi_snapshot_preview1"
 
 
@@ -180,3 +184,29 @@ def test_a_module_too_large_for_its_arena_is_refused(runner, wat):
 
 def test_kinds_are_all_used():
     assert {arg.kind for call in CALLS for arg in call.args} == set(Kind)
+
+
+@pytest.mark.skipif(platform.machine() not in TARGETS, reason=f"no native code for {platform.machine()}")
+def test_machine_code_out_of_a_file_does_not_run_here(tmp_path, wat, capfd):
+    module = wat(start("(call $exit (i32.const 7))", EXIT)).read_bytes()
+    code = compile_module(module, platform.machine()).code
+    poisoned = NativeCode(
+        code.target, code.abi, code.fuel, code.entries, b"\xcc" * len(code.code)
+    )  # int3: would kill us
+    file = tmp_path / "poisoned.wasm"
+    file.write_bytes(add_section(module, poisoned))
+    assert run(RunRequest(file)) == 7
+    assert run(RunRequest(file, native=True)) == 7
+    assert run(RunRequest(file, native=True, fuel=1000)) == 7
+    assert "not used" not in capfd.readouterr().err
+
+
+@pytest.mark.skipif(platform.machine() not in TARGETS, reason=f"no native code for {platform.machine()}")
+def test_native_runs_trap_as_others(wat, capfd):
+    file = wat(start("(drop (i32.load (i32.const 70000)))"))
+    assert run(RunRequest(file, native=True)) == 134
+    native = capfd.readouterr().err
+    assert "out of bounds memory access" in native
+    assert "(function 0)" in native  # offsets are the interpreter's
+    file = wat(start("(loop (br 0))"))
+    assert run(RunRequest(file, native=True, fuel=10_000)) == 124
