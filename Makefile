@@ -22,6 +22,7 @@ bench:
 	@scripts/setup bench
 	@$(PY) -m bench
 	@$(PY) -m bench.boot
+	@$(PY) -m bench.deploy
 
 # The engine, against libFuzzer and wasmtime, for so many seconds each; goes on from what the last run learned.
 SECONDS ?= 600

@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +63,6 @@ class FleetSite:
     port: int
     broker_port: int = 0
     process: asyncio.subprocess.Process | None = None
-    highest: dict[int, int] = field(default_factory=dict)
-    """Peak of memory by process number, bytes."""
 
     @property
     def broker_url(self) -> str:
@@ -135,15 +133,14 @@ class FleetSite:
                 children += map(int, (task / "children").read_text(encoding="ascii").split())
         return children
 
-    def peak_mib(self) -> float:
-        """Peak of the server's resident memory (VmHWM), all its processes together."""
-        total = 0
+    def peak_mib(self) -> tuple[float, float]:
+        """Peak of resident memory (VmHWM) of the server's largest process, and of all of them together."""
+        peaks = [0]
         for pid in self.pids():
             with contextlib.suppress(OSError):
-                for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-                    if line.startswith("VmHWM:"):
-                        total += int(line.split()[1])
-        return round(total / 1024, 1)
+                lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+                peaks += [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+        return round(max(peaks) / 1024, 1), round(sum(peaks) / 1024, 1)
 
     async def start(self) -> None:
         """Start the server and wait until it serves."""
