@@ -34,7 +34,7 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MS = 120_000
+PATIENCE_MS = 600_000
 """For what a page needs to do; a busy machine is no finding."""
 DESKTOP = {"width": 1360, "height": 900}
 PHONE = {"width": 390, "height": 844}
