@@ -35,7 +35,7 @@ async def _run(soak: Soak) -> None:
 
 
 async def _pairs(soak: Soak) -> None:
-    program = await asyncio.to_thread(build_power)
+    program = await asyncio.to_thread(build_power, sanitize=False)
     runs = -(-soak.times(PAIRS) // PAIRS_A_RUN)
     room = asyncio.Semaphore(PROCESSES)
     done = 0
