@@ -29,7 +29,7 @@ MAX_PIECES = 512 * 1024
 MODULES_SIZE = 32 << 20
 """Bytes of modules kept in memory."""
 PAUSE_S = 0.005
-TURNS = 32
+TURNS = 2
 """Questions in a row before the loop gets its turn."""
 
 

@@ -38,8 +38,14 @@ __all__ = ["Listening", "serve"]
 
 GRACE_S = 5
 """For requests that are being answered when the server is told to stop."""
+KEEP_ALIVE_S = 75
+"""Longer than clients keep a connection without using it, so that no request meets one that is being closed."""
 POLL_S = 0.5
 RESTART_S = 1.0
+SWITCH_S = 0.0002
+"""Python lets go of its lock for each row that SQLite gives, and a thread that wants it back waits so long while
+another one computes. With Python's default of 5 ms a page of a few hundred rows would take seconds while a rollout
+runs."""
 BACKLOG = 1024
 
 
@@ -126,6 +132,7 @@ def _config(app: object, listening: Listening) -> uvicorn.Config:
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         ssl_certfile=listening.certificate or None,
         ssl_keyfile=listening.key or None,
     )
@@ -160,6 +167,7 @@ class _Server(uvicorn.Server):
 
 
 async def _run_here(settings: Settings, listening: Listening, sock: socket.socket, own: FleetBroker | None) -> None:
+    sys.setswitchinterval(SWITCH_S)
     app = create_app(settings)
     if own is not None:
         app.state.fleet.let_in = own.set_devices
@@ -236,6 +244,7 @@ def run_worker(descriptor: int, certificate: str, key: str) -> None:
     """Be one of several workers: settings come from the environment, the socket is inherited."""
     from fleet.settings import Settings  # noqa: PLC0415 - in its own process
 
+    sys.setswitchinterval(SWITCH_S)
     app = create_app(Settings.load())
     with socket.socket(fileno=descriptor) as sock:
         listening = Listening(certificate=certificate, key=key)
