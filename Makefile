@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target does its own set-up; a second run does no set-up work twice.
-.PHONY: demo test check bench fuzz soak sel4 wheel clean
+.PHONY: demo test check bench fuzz soak sel4 wheel docs clean
 PY := .venv/bin/python
 
 demo:
@@ -45,6 +45,11 @@ sel4:
 wheel:
 	@scripts/setup test
 	@$(PY) -m hatchling build
+
+# The documentation as a site, in build/site.
+docs:
+	@scripts/setup test
+	@$(PY) -m mkdocs build --strict -q
 
 clean:
 	rm -rf build
