@@ -193,7 +193,7 @@ class Subject:
         self._loop.run(self._let_go())
         yield self.port
 
-    def flash(self, module: Path | bytes, slot: int = 0) -> None:
+    def flash(self, module: Path | str | bytes, slot: int = 0) -> None:
         """Upload a module and make it the one that `start` starts."""
         self._loop.run(self._flash(_bytes(module), slot))
 
@@ -217,7 +217,7 @@ class Subject:
 
     def run(
         self,
-        module: Path | bytes,
+        module: Path | str | bytes,
         *args: str,
         slot: int = 0,
         env: tuple[tuple[str, str], ...] = (),
@@ -230,7 +230,7 @@ class Subject:
             BudgetError: it did not end within `timeout_s` seconds of wall-clock time; it is stopped.
 
         """
-        name = module.name if isinstance(module, Path) else "module"
+        name = "module" if isinstance(module, bytes) else Path(module).name
         return self._loop.run(self._run(_bytes(module), (name, *args), slot, env, fuel, timeout_s))
 
     def logs(self, slot: int = 0) -> str:
@@ -358,5 +358,5 @@ class Subject:
             await asyncio.sleep(POLL_S)
 
 
-def _bytes(module: Path | bytes) -> bytes:
-    return module.read_bytes() if isinstance(module, Path) else module
+def _bytes(module: Path | str | bytes) -> bytes:
+    return module if isinstance(module, bytes) else Path(module).read_bytes()

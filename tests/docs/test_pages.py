@@ -24,7 +24,7 @@ TIMEOUT_S = 1200
 EXPECTED = {
     "index.md": [*(["hello from blink", "argument 1: first"] * 3), "1 passed", "hello from blink"],
     "howto/test.md": ["3 passed"],
-    "howto/javascript.md": ["2 words, 5 letters", "for you"],
+    "howto/javascript.md": ["3 words, 6 letters", "for you"],
 }
 
 
