@@ -425,7 +425,7 @@ class _Upload:
                     task.cancel()
                 await asyncio.gather(*questions, return_exceptions=True)
             tries += 1
-            size //= 4
+            size = max(1, size // 4)  # never none: what comes after it then needs not say it all again
         raise NoAnswerError(f"{self._device.name}: no answer to the first bytes of an upload; is it running?")
 
     async def _send(self, offset: int) -> int:
