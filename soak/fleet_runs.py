@@ -36,6 +36,8 @@ CONNECT_TIMEOUT_S = 900
 RUN_TIMEOUT_S = 1800
 FAULTY_DEVICES = 500
 FAULTS = 100_000
+LEAST_FAULTY = 200
+"""Devices at small scales: a few would take long to see many faults."""
 SPREAD = Faults(
     loss=0.08,
     duplicate=0.08,
@@ -116,7 +118,7 @@ async def _roll_out(soak: Soak, site: FleetSite, fleet: VirtualFleet, names: lis
 
 async def faults(soak: Soak) -> None:
     """Break messages, connections, agents, devices, the broker and the server, and let everything come to rest."""
-    count, wanted = soak.times(FAULTY_DEVICES), soak.times(FAULTS)
+    count, wanted = max(LEAST_FAULTY, soak.times(FAULTY_DEVICES)), soak.times(FAULTS)
     async with fleet_site(soak.folder) as site:
         names = device_names(count)
         passwords = await site.enroll(names)

@@ -37,7 +37,7 @@ __all__ = ["FleetSite", "SiteError", "fleet_site", "module", "pages_while", "pos
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 120.0
-DEPLOY_AT_ONCE = 1000  # devices in one request: the API takes no more
+DEPLOY_AT_ONCE = 20_000  # devices in one request: the API takes no more
 EMPTY = b"\0asm\1\0\0\0"
 LISTENER = re.compile(r"^listener (\d+) 127\.0\.0\.1$", re.MULTILINE)
 

@@ -16,7 +16,7 @@ from fleet.errors import InvalidError
 __all__ = ["router"]
 
 router = APIRouter(tags=["devices"])
-Names = Annotated[list[str], Field(min_length=1, max_length=1000)]
+Names = Annotated[list[str], Field(min_length=1, max_length=20_000)]
 Strings = Annotated[list[str], Field(max_length=256)]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small share of the fleet's soak, without its limits on time: a real server, 200 devices, some hundred faults."""
+"""A small share of the fleet's soak, without its limits on time: a real server, 200 devices, 2,000 faults."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ async def test_two_hundred_devices_run_a_module_once_each(tmp_path):
 
 async def test_faults_and_restarts_of_server_and_broker_and_every_device_arrives(tmp_path):
     events = io.StringIO()
-    await faults(Soak("fleet_faults", tmp_path, events, seed=3, scale=0.004))
+    await faults(Soak("fleet_faults", tmp_path, events, seed=3, scale=0.02))
     told = [read_event(line) for line in events.getvalue().splitlines()]
     assert [event.text for event in told if isinstance(event, Violation)] == []
