@@ -160,7 +160,7 @@ def _handlers(handlers: list[tuple[str, tuple[Operation, ...]]]) -> str:
     out += [
         "\n__asm__(",
         '    ".pushsection .rodata.ee_handler_words, \\"a\\", %progbits\\n"',
-        '    ".balign 2\\n"',
+        '    ".balign 4\\n"',
         '    ".globl ee_handler_words\\n"',
         '    ".hidden ee_handler_words\\n"',
         '    "ee_handler_words:\\n"',

@@ -56,11 +56,36 @@ enum { EE_NO_HANDLER = 0xffff };
 /* Operand layouts: four bits an operand, first operand lowest. */
 enum { EE_OPERAND_NONE, EE_OPERAND_16, EE_OPERAND_32, EE_OPERAND_64, EE_OPERAND_LABEL };
 
-extern const uint16_t ee_handler_words[] __attribute__((visibility("hidden"))); /* by number */
+/*
+ * The words that lead to handlers, by number: half the size of distances of 32 bits, a quarter of addresses, and nothing
+ * to relocate. Instrumentation that puts every function into a section of its own (EE_HANDLERS_APART) leaves their
+ * distances to the linker: then these are distances from the table's own entries, and words are computed.
+ */
+#if defined(EE_HANDLERS_APART)
+extern const int32_t ee_handler_words[] __attribute__((visibility("hidden")));
+#define EE_HANDLER_WORD(name, first) ".long " name " - .\n"
+
+static inline uintptr_t ee_handler_address(uint32_t number)
+{
+    return (uintptr_t)&ee_handler_words[number] + (uintptr_t)(intptr_t)ee_handler_words[number];
+}
+
+static inline uint16_t ee_handler_word(const struct ee_instance *in, uint32_t number)
+{
+    return (uint16_t)((ee_handler_address(number) - (uintptr_t)in->handlers) >> EE_HANDLER_SHIFT);
+}
+#else
+extern const uint16_t ee_handler_words[] __attribute__((visibility("hidden")));
 #define EE_STRING(x) #x
 #define EE_EXPANDED_STRING(x) EE_STRING(x)
-/* Half the size of distances of 32 bits, a quarter of addresses, and nothing to relocate. */
 #define EE_HANDLER_WORD(name, first) ".short (" name " - " first ") >> " EE_EXPANDED_STRING(EE_HANDLER_SHIFT) "\n"
+
+static inline uint16_t ee_handler_word(const struct ee_instance *in, uint32_t number)
+{
+    (void)in;
+    return ee_handler_words[number];
+}
+#endif
 
 extern const uint32_t ee_layouts[];
 extern const uint8_t ee_layout_of[]; /* index in ee_layouts, by operation */

@@ -10,11 +10,19 @@ EE_COMPACT
 /* Where handlers begin, and the two stubs (EE_EXIT_CODE, EE_LAZY_CODE); false: handler words cannot reach them all. */
 static bool place_handlers(struct ee_instance *in)
 {
-    in->handlers = (const uint8_t *)(uintptr_t)EE_FIRST_HANDLER;
-    uint16_t exit = ee_handler_words[EE_DO_exit], lazy = ee_handler_words[EE_DO_lazy];
+    uintptr_t low = (uintptr_t)EE_FIRST_HANDLER, high = (uintptr_t)EE_LAST_HANDLER;
+#if defined(EE_HANDLERS_APART)
+    for (uint32_t i = 0; i < EE_HANDLER_COUNT; i++) {
+        uintptr_t at = ee_handler_address(i);
+        low = at < low ? at : low;
+        high = at > high ? at : high;
+    }
+#endif
+    in->handlers = (const uint8_t *)low;
+    uint16_t exit = ee_handler_word(in, EE_DO_exit), lazy = ee_handler_word(in, EE_DO_lazy);
     memcpy(in->stubs + EE_EXIT_CODE, &exit, EE_HANDLER_BYTES);
     memcpy(in->stubs + EE_LAZY_CODE, &lazy, EE_HANDLER_BYTES);
-    return ((uintptr_t)EE_LAST_HANDLER - (uintptr_t)EE_FIRST_HANDLER) >> EE_HANDLER_SHIFT <= UINT16_MAX;
+    return (high - low) >> EE_HANDLER_SHIFT <= UINT16_MAX;
 }
 
 static bool place_spaces(struct ee_instance *in)

@@ -114,7 +114,7 @@ static void emit(struct ee_translator *t)
     uint32_t length = match(t, &handler);
     uint32_t begin = t->position;
     bool looking = false;
-    put(t, ee_handler_words[handler], EE_HANDLER_BYTES);
+    put(t, ee_handler_word(t->in, handler), EE_HANDLER_BYTES);
     for (uint32_t n = 0; n < length; n++) {
         struct ee_pending *p = pending(t, 0);
         uint32_t layout = ee_operand_layout(p->operation);
