@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from fleet.context import Fleet
     from fleet.pages.site import Site
 
-__all__ = ["router"]
+__all__ = ["Tries", "local", "router"]
 
 router = APIRouter()
 Text = Annotated[str, Form(max_length=300)]
 _hashing = threading.Lock()
 
 
-class _Tries:
+class Tries:
     """Limits of one server process."""
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class _Tries:
         self.by_name = Limiter(rate_per_s=1 / 30, burst=8)
 
 
-def _tries(request: Request) -> _Tries:
+def _tries(request: Request) -> Tries:
     state = request.app.state
     if not hasattr(state, "login_tries"):
-        state.login_tries = _Tries()
-    tries: _Tries = state.login_tries
+        state.login_tries = Tries()
+    tries: Tries = state.login_tries
     return tries
 
 
