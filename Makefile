@@ -23,6 +23,7 @@ bench:
 	@$(PY) -m bench
 	@$(PY) -m bench.boot
 	@$(PY) -m bench.deploy
+	@$(PY) -m bench.roundtrip
 
 # The engine, against libFuzzer and wasmtime, for so many seconds each; goes on from what the last run learned.
 SECONDS ?= 600
