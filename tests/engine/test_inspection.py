@@ -70,6 +70,8 @@ def test_the_need_is_exact(name: str, metered: bool) -> None:
         with load(data, need.run_bytes, metered=metered) as instance:
             assert translates_all(instance, found, last)
             assert instance.usage.code_bytes == need.code_bytes
+    if need.run_bytes == need.load_bytes:
+        return
     # Room for alignment is counted in, which may just reach into one page more than is needed.
     with contextlib.suppress(ArenaTooSmall):
         results = []
