@@ -12,9 +12,10 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["BUILD", "PREBUILT", "ROOT", "prebuilt"]
+__all__ = ["BUILD", "ENGINE_INCLUDE", "PREBUILT", "ROOT", "prebuilt"]
 
 ROOT = Path(__file__).resolve().parents[1]
+ENGINE_INCLUDE = ROOT / "edge_engine" / "include"
 PREBUILT = "prebuilt"  # folder in a package
 
 

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 from edge_engine.generate import GENERATED, generated_sources
-from edge_engine.zig import ROOT
+from edge_engine.paths import ENGINE_INCLUDE, ROOT
 
 __all__ = ["ENGINE_FLAGS", "ENGINE_INCLUDE", "ENGINE_SOURCES", "HOST_GUARD_SOURCES", "HOST_INSPECT_SOURCES"]
-
-ENGINE_INCLUDE = ROOT / "edge_engine" / "include"
 
 # Every C file of the folder is part of the engine, and the interpreter's handlers, which are generated.
 ENGINE_SOURCES = (*sorted((ROOT / "edge_engine" / "src").glob("*.c")), *generated_sources())

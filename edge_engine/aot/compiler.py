@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from edge_engine.aot.generate import Generated, generate
 from edge_engine.aot.reader import ModuleReader
 from edge_engine.aot.section import NONE, NativeCode, bare_module
-from edge_engine.sources import ENGINE_INCLUDE
+from edge_engine.paths import ENGINE_INCLUDE
 from edge_engine.zig import JOBS, ROOT, Target, ToolError, compiler_version, run_tool
 
 if TYPE_CHECKING:
