@@ -111,10 +111,12 @@ def test_everything_is_reached_from_the_keyboard(lively, visit):  # noqa: F811
     page.keyboard.press("?")
     assert page.locator("#keys").is_visible()
     page.keyboard.press("Escape")
+    page.locator("#keys").wait_for(state="hidden")
+    until(page, "document.querySelectorAll('main tbody tr:has(a)').length >= 2")
     page.keyboard.press("j")
-    assert page.evaluate("document.activeElement.textContent") == "dev-00"
+    until(page, "document.activeElement.textContent === 'dev-00'")
     page.keyboard.press("j")
-    assert page.evaluate("document.activeElement.textContent") == "dev-01"
+    until(page, "document.activeElement.textContent === 'dev-01'")
 
 
 def test_nothing_is_wider_than_a_phone(lively, visit):  # noqa: F811
