@@ -26,7 +26,7 @@ from smpclient.requests.image_management import ImageErase, ImageStatesRead, Ima
 from smpclient.requests.os_management import DateTimeWrite, EchoWrite, MCUMgrParametersRead, ResetWrite
 from smpclient.transport import SMPTransportDisconnected
 
-from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkLostError, NoAnswerError
+from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkError, LinkLostError, NoAnswerError
 from agent.link.encoding import ENCODINGS, PLAIN, Encoded, smallest
 from agent.link.modules import (
     GROUP,
@@ -78,6 +78,9 @@ FIRST_WAITS = ((1, 0.5), (12, 0.15), (20, 0.5), (1 << 30, 2.0))
 where a device is slow."""
 UPLOAD_ATTEMPTS = 8
 """Silent or useless answers in a row before an upload is given up."""
+REQUESTS = 64
+"""On the wire at once: uploads bound their own by bytes, and all others are small. Nobody waits to be sent, so none is
+given up while it waits."""
 MOST_CHUNK = 4096
 """Bytes of an upload in one message: other requests wait behind it on a slow line."""
 FOREVER_S = 3600.0
@@ -115,6 +118,8 @@ class Device:
         self._client = SMPClient(self.transport, port, timeout_s)
         self.window = 1
         """Requests that the device takes at once."""
+        self.patient = False
+        """Send one chunk of an upload at a time, and wait for its answer for as long as for any other."""
 
     async def open(self) -> None:
         """Open the port and learn the device's limits; the device must answer."""
@@ -130,8 +135,11 @@ class Device:
                 f"{self.name}: impossible parameters: {parameters.buf_count} buffers of {parameters.buf_size} bytes"
             )
         self.transport.initialize(parameters.buf_size)
+        with contextlib.suppress(LinkError):
+            # With several chunks under way a device on the stand-in kernel has stopped listening: one, and patiently.
+            self.patient = (await self.request(Status(), attempts=1)).kernel == "stand-in"
         self.window = min(parameters.buf_count, 8)
-        self.transport.set_window(self.window)
+        self.transport.set_window(REQUESTS)
 
     async def _parameters(self) -> MCUMgrParametersReadResponse:
         """Ask for the device's limits, and find out whether it takes COBS frames: whoever does answers in them."""
@@ -433,7 +441,14 @@ class _Upload:
         loop = asyncio.get_running_loop()
         device = self._device
         window_bytes = min(device.window, 8) * (device.transport.mtu or self._room)
-        sender = Sender(len(self._data), offset, most=self._room, window_bytes=window_bytes, timeout_s=device.timeout_s)
+        sender = Sender(
+            len(self._data),
+            offset,
+            most=self._room,
+            window_bytes=window_bytes,
+            timeout_s=device.timeout_s,
+            patient=device.patient,
+        )
         silent_since_s = loop.time()
         try:
             while not sender.done:
