@@ -75,7 +75,9 @@ async def test_what_a_trapped_module_wrote_is_there(guest, tmp_path):
         assert await run(device, 0, "leave") == ("trapped", None, "left\n")
         await device.echo("the wasi domain has had its turn")
     async with simulator(tmp_path / "flash") as device:
-        assert await run(device, 0, "/data/left") == ("exited", 0, "written\n")
+        state, code, text = await run(device, 0, "/data/left")
+        assert (state, code) == ("exited", 0)
+        assert text.removeprefix("left\n") == "written\n"  # the module may have started by itself at boot
 
 
 @pytest.mark.parametrize("cut", ["9", "23", "41", "58:half", "77:before"])
