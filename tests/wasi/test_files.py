@@ -110,4 +110,4 @@ def test_requests(tree, folder):
     request = RunRequest(tree, dirs=((folder, "/x"),))
     assert grants(request) == ("dir=/x",)
     assert read_module(request, "").startswith(tree.read_bytes())
-    assert read_module(RunRequest(tree)) == tree.read_bytes()
+    assert read_module(RunRequest(tree), "") == tree.read_bytes()
