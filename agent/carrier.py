@@ -13,13 +13,13 @@ Messages of a module are given back their credit once the broker has them, so a 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 from agent.errors import BrokerError, DeviceError, MessageError
 from agent.follow import Pace
 from agent.mail import DATA_MAX, ERRNOS, FRAME, Kind, Mailbox, Record, Type, u32
 from agent.mail_sockets import SOCKETS, SocketChannel
+from agent.patience import happens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,8 +210,7 @@ class Carrier:
                 if moved:
                     pace.hit()
                 busy = any(slot.channels for slot in self._slots.values())
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), min(pace.wait_s(), BUSY_S if busy else IDLE_S))
+                await happens(self._wake, min(pace.wait_s(), BUSY_S if busy else IDLE_S))
         except DeviceError as error:
             self.note(f"{error}: this device carries no mail of modules")
             await asyncio.Event().wait()

@@ -34,6 +34,7 @@ from agent.link.modules import TRACE_STREAM
 from agent.messages import ID_SIZE, Chunk, Command, Desired, Get, LogLine, SlotReport, State
 from agent.mqtt import Broker
 from agent.orders import Orders
+from agent.patience import happens
 from agent.registry import device_dir, device_port, socket_path
 from agent.telemetry import publish_metrics
 from agent.text import printable
@@ -278,8 +279,7 @@ class Agent:
                 moved = True
             if moved:
                 pace.hit()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poll_now.wait(), pace.wait_s())
+            if await happens(self._poll_now, pace.wait_s()):
                 self._poll_now.clear()
                 pace.hit()
 
@@ -360,8 +360,7 @@ class Agent:
 
     async def _publish_states(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._report.wait(), HEARTBEAT_S)
+            await happens(self._report, HEARTBEAT_S)
             await self._broker.connected.wait()
             self._report.clear()
             try:

@@ -99,7 +99,8 @@ class Deployment:
         self._broker.subscribe(self._topics.get)
         try:
             # Retained messages come in the order of the subscription: after the state there is no desired to wait for.
-            self.state = await asyncio.wait_for(self._states.get(), RETAINED_WAIT_S)
+            async with asyncio.timeout(RETAINED_WAIT_S):
+                self.state = await self._states.get()
         except TimeoutError:
             self.state = None
         if self.state is not None:

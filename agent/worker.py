@@ -183,7 +183,8 @@ class Worker:
                 if (get := puller.want(loop.time())) is not None:
                     await self._ask(get)
                 try:
-                    chunk = await asyncio.wait_for(queue.get(), puller.wait_s(loop.time()))
+                    async with asyncio.timeout(puller.wait_s(loop.time())):
+                        chunk = await queue.get()
                 except TimeoutError:
                     continue
                 if data := puller.feed(chunk, loop.time()):

@@ -91,7 +91,8 @@ async def measure(kernel: str, rounds: int) -> dict[str, Any]:
                     await asyncio.sleep(IDLE_S)
                     first, began_s = lines.again(), time.monotonic()
                     await site.deploy([DEVICE], digests[number % 2])
-                    times.append((await asyncio.wait_for(first, LINE_TIMEOUT_S) - began_s) * 1000)
+                    async with asyncio.timeout(LINE_TIMEOUT_S):
+                        times.append((await first - began_s) * 1000)
                 watcher.close()
     return {
         "least_ms": round(min(times), 1),

@@ -119,7 +119,8 @@ class Client:
         if process.stdin is not None:
             process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), CLOSE_TIMEOUT_S)
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -133,7 +134,8 @@ class Client:
         try:
             process.stdin.write(f"{command}\n".encode())
             await process.stdin.drain()
-            line = await asyncio.wait_for(process.stdout.readline(), ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                line = await process.stdout.readline()
         except TimeoutError as late:
             raise BenchError(f"{where}: no answer within {ANSWER_TIMEOUT_S:.0f} s") from late
         except ConnectionError as gone:

@@ -178,7 +178,8 @@ class FleetBroker:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -225,7 +226,8 @@ async def _let_in(port: int, user: str, password: str) -> bool:
         return False
     try:
         writer.write(bytes([0x10, len(body)]) + body)
-        answer = await asyncio.wait_for(reader.readexactly(4), START_TIMEOUT_S)
+        async with asyncio.timeout(START_TIMEOUT_S):
+            answer = await reader.readexactly(4)
         writer.write(b"\xe0\x00")
         await writer.drain()
         return answer[0] == 0x20 and answer[3] == 0  # noqa: PLR2004 - CONNACK, success

@@ -9,13 +9,13 @@ in between.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent.patience import happens
 from fleet.clock import now_ms
 from fleet.lease import LostLeaseError
 from fleet.machine import FLYING, Phase
@@ -66,8 +66,7 @@ class Engine:
         """Drive for ever. LostLeaseError: another worker does."""
         self._whole = True
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self._tick_s)
+            await happens(self._wanted, self._tick_s)
             self._wanted.clear()
             dirty, self._dirty = self._dirty, set()
             whole, self._whole = self._whole, False

@@ -157,7 +157,8 @@ class Link:
 
             connection.publish(topic, body, qos=1, retain=retain, acked=done)
             try:
-                reason = await asyncio.wait_for(acked, ACK_TIMEOUT_S)
+                async with asyncio.timeout(ACK_TIMEOUT_S):
+                    reason = await acked
             except TimeoutError:
                 raise BrokerError(f"no acknowledgement within {ACK_TIMEOUT_S:g} s") from None
             if reason >= FAILURE:

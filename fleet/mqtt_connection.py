@@ -218,7 +218,9 @@ class MqttConnection(asyncio.Protocol):
         self._subscribing[packet_id] = done
         self._write(encode(packet_id))
         try:
-            if await asyncio.wait_for(future, timeout_s) == LOST:
+            async with asyncio.timeout(timeout_s):
+                answered = await future
+            if answered == LOST:
                 raise BrokerError("the connection was lost before the broker answered a subscription")
         except TimeoutError:
             raise BrokerError(f"the broker does not answer a subscription within {timeout_s:g} s") from None

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import load_only, selectinload
 
 from agent.errors import BrokerError
+from agent.patience import happens
 from fleet.deploy import message_of
 from fleet.models import Device
 
@@ -47,8 +48,7 @@ class Publisher:
     async def run(self) -> None:
         """Publish for ever."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), POLL_S)
+            await happens(self._wanted, POLL_S)
             self._wanted.clear()
             await self._link.connected.wait()
             while messages := await asyncio.to_thread(self._load):

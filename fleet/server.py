@@ -212,7 +212,8 @@ async def _keep_worker(
             if process.returncode is None:
                 process.terminate()
                 try:
-                    await asyncio.wait_for(process.wait(), 2 * GRACE_S)
+                    async with asyncio.timeout(2 * GRACE_S):
+                        await process.wait()
                 except TimeoutError:
                     process.kill()
                     await process.wait()

@@ -24,6 +24,7 @@ from sqlalchemy import select
 
 from agent.errors import BrokerError, MessageError
 from agent.messages import Desired, Get
+from agent.patience import happens
 from fleet.chunks import ChunkCache, ChunkServer
 from fleet.deploy import note_retained
 from fleet.ingest import Ingest
@@ -142,8 +143,7 @@ class Service:
         while True:
             self._names = await asyncio.to_thread(self._load_names)
             self._names_wanted.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._names_wanted.wait(), NAMES_S)
+            await happens(self._names_wanted, NAMES_S)
             await asyncio.sleep(0.05)  # those that come together are loaded together
 
     def _load_names(self) -> set[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import UsageError
 from agent.files import replace_file
 from agent.login import tls_context
+from agent.patience import happens
 from fleet.real_devices import Enrol, real_device
 from fleet.virtual_faults import Faults
 from fleet.virtual_fleet import VirtualFleet
@@ -143,7 +144,6 @@ async def run_simulation(
         ends_s = loop.time() + simulation.for_s if simulation.for_s is not None else None
         while not stop.is_set() and (ends_s is None or loop.time() < ends_s):
             tell(_summary(fleet, real))
-            with contextlib.suppress(TimeoutError):
-                left_s = REPORT_S if ends_s is None else min(REPORT_S, max(0.0, ends_s - loop.time()))
-                await asyncio.wait_for(stop.wait(), left_s)
+            left_s = REPORT_S if ends_s is None else min(REPORT_S, max(0.0, ends_s - loop.time()))
+            await happens(stop, left_s)
         return _summary(fleet, real)

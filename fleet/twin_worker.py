@@ -8,12 +8,12 @@ its settings. One job at a time: QEMU and the rollout engine share a machine. Th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
 
 from agent.keys import create_key_files, load_private_key, load_public_key, public_path
+from agent.patience import happens
 from fleet import twin_gate
 from fleet.errors import DeniedError
 from fleet.models import Artifact, Rollout
@@ -107,8 +107,7 @@ class TwinWorker:
         path = self._settings.data / "twin.key"
         await asyncio.to_thread(create_key_files, path, keep=True)
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), POLL_S)
+            await happens(self._wanted, POLL_S)
             self._wanted.clear()
             while (order := await asyncio.to_thread(self._claim)) is not None:
                 await self._work(order)

@@ -9,7 +9,6 @@ For development: modules without a signature are taken, and those signed with th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import signal
 from dataclasses import dataclass
@@ -102,8 +101,7 @@ async def run_up(options: UpOptions, say: Callable[[str], None]) -> None:
             device.cancel()
             await asyncio.gather(device, return_exceptions=True)
         if stop.is_set():  # the server heard the signal, too
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(asyncio.wait({server})), STOP_S)
+            await asyncio.wait({server}, timeout=STOP_S)
         server.cancel()
         stopped.cancel()
         await asyncio.gather(server, stopped, return_exceptions=True)

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from qemu.qmp import QMPClient, QMPError
 
+from agent.patience import happens
 from agent.registry import check_name, device_dir
 from agent.unix_path import short_path
 from edge_engine.paths import prebuilt
@@ -133,12 +134,11 @@ async def _wait_gone(record: Record, patience_s: float) -> None:
     try:
         if process_start(record.pid) != record.process_start:
             return  # somebody else's number by now
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(gone.wait(), patience_s)
-        if not gone.is_set():
+        if not await happens(gone, patience_s):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-            await asyncio.wait_for(gone.wait(), KILL_TIMEOUT_S)
+            async with asyncio.timeout(KILL_TIMEOUT_S):
+                await gone.wait()
     finally:
         loop.remove_reader(handle)
         os.close(handle)

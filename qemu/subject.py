@@ -132,7 +132,12 @@ class _Loop:
 
     def run(self, work: Coroutine[object, object, T], timeout_s: float = CALL_TIMEOUT_S) -> T:
         """Wait for `work` done over there."""
-        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout_s), self._loop).result()
+
+        async def bounded() -> T:
+            async with asyncio.timeout(timeout_s):
+                return await work
+
+        return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result()
 
     def close(self) -> None:
         """End the thread."""

@@ -124,7 +124,8 @@ async def watch_device(
     try:
         await asyncio.to_thread(client.connect, broker.host, broker.port)
         client.loop_start()
-        await asyncio.wait_for(subscribed.wait(), CONNECT_TIMEOUT_S)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await subscribed.wait()
     except OSError as error:  # TimeoutError is one
         client.loop_stop()
         raise QemuError(f"{broker.url}: cannot be reached: {error}") from error

@@ -26,6 +26,7 @@ import httpx
 
 from agent.errors import WaselError
 from agent.module_file import append_section
+from agent.patience import happens
 from fleet.virtual_module import with_script
 from qemu.bound import bound
 
@@ -194,7 +195,8 @@ class FleetSite:
             return
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
         except TimeoutError:
             await self.kill()
 
@@ -250,8 +252,7 @@ async def pages_while(site: FleetSite, stop: asyncio.Event, paths: Sequence[str]
             raise SiteError(f"{paths[number % len(paths)]}: {answer.status_code}: {answer.text[:200]}")
         times.append((time.perf_counter() - began_s) * 1000)
         number += 1
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), every_s)
+        await happens(stop, every_s)
     return times
 
 
@@ -307,7 +308,8 @@ async def postgres(folder: Path) -> AsyncIterator[str | None]:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)  # fast shutdown
             try:
-                await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()

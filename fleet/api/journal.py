@@ -106,7 +106,8 @@ async def _messages(fleet: Fleet, topics: list[str]) -> AsyncIterator[str]:
         yield ": hello\n\n"
         while not fleet.closing.is_set():
             try:
-                message = await asyncio.wait_for(watching.get(), KEEPALIVE_S)
+                async with asyncio.timeout(KEEPALIVE_S):
+                    message = await watching.get()
             except TimeoutError:
                 yield ": still here\n\n"
                 continue

@@ -141,7 +141,6 @@ async def test_a_module_waits_until_its_messages_are_taken(guest, broker):
             assert await ended(device, before) == ("exited", 0, "flooded\n")
 
 
-@pytest.mark.skip(reason="known defect: with a second agent after the first, the echo is not always heard again")
 async def test_a_new_agent_goes_on(guest, broker):
     async with simulated(guest) as device, listening(broker) as (client, heard):
         async with carrying(broker, device):
