@@ -26,7 +26,7 @@ from smpclient.requests.image_management import ImageErase, ImageStatesRead, Ima
 from smpclient.requests.os_management import DateTimeWrite, EchoWrite, MCUMgrParametersRead, ResetWrite
 from smpclient.transport import SMPTransportDisconnected
 
-from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkError, LinkLostError, NoAnswerError
+from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkLostError, NoAnswerError
 from agent.link.encoding import ENCODINGS, PLAIN, Encoded, smallest
 from agent.link.modules import (
     GROUP,
@@ -118,8 +118,6 @@ class Device:
         self._client = SMPClient(self.transport, port, timeout_s)
         self.window = 1
         """Requests that the device takes at once."""
-        self.patient = False
-        """Send one chunk of an upload at a time, and wait for its answer for as long as for any other."""
 
     async def open(self) -> None:
         """Open the port and learn the device's limits; the device must answer."""
@@ -135,9 +133,6 @@ class Device:
                 f"{self.name}: impossible parameters: {parameters.buf_count} buffers of {parameters.buf_size} bytes"
             )
         self.transport.initialize(parameters.buf_size)
-        with contextlib.suppress(LinkError):
-            # With several chunks under way a device on the stand-in kernel has stopped listening: one, and patiently.
-            self.patient = (await self.request(Status(), attempts=1)).kernel == "stand-in"
         self.window = min(parameters.buf_count, 8)
         self.transport.set_window(REQUESTS)
 
@@ -441,14 +436,7 @@ class _Upload:
         loop = asyncio.get_running_loop()
         device = self._device
         window_bytes = min(device.window, 8) * (device.transport.mtu or self._room)
-        sender = Sender(
-            len(self._data),
-            offset,
-            most=self._room,
-            window_bytes=window_bytes,
-            timeout_s=device.timeout_s,
-            patient=device.patient,
-        )
+        sender = Sender(len(self._data), offset, most=self._room, window_bytes=window_bytes, timeout_s=device.timeout_s)
         silent_since_s = loop.time()
         try:
             while not sender.done:

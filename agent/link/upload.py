@@ -50,9 +50,7 @@ class Chunk:
 class Sender:
     """The chunks of one upload of `size` bytes, from `offset` on."""
 
-    def __init__(
-        self, size: int, offset: int, *, most: int, window_bytes: int, timeout_s: float, patient: bool = False
-    ) -> None:
+    def __init__(self, size: int, offset: int, *, most: int, window_bytes: int, timeout_s: float) -> None:
         self.size = size
         self.offset = offset
         """The device has everything below."""
@@ -69,8 +67,6 @@ class Sender:
         self._loss = 0.0
         self._window = float(FIRST_WINDOW)
         self._window_bytes = window_bytes
-        self._most_chunks = 1 if patient else MOST_CHUNKS
-        self._least_timeout_s = timeout_s if patient else LEAST_TIMEOUT_S
         self._number = 0
         self._srtt_s: float | None = None
         self._variance_s = 0.0
@@ -89,7 +85,7 @@ class Sender:
         """How long an answer may take."""
         if self._srtt_s is None:
             return self._first_timeout_s
-        return min(max(self._least_timeout_s, self._srtt_s + 4 * self._variance_s), 4 * self._first_timeout_s)
+        return min(max(LEAST_TIMEOUT_S, self._srtt_s + 4 * self._variance_s), 4 * self._first_timeout_s)
 
     @property
     def chunk_size(self) -> int:
@@ -99,7 +95,7 @@ class Sender:
     @property
     def window(self) -> int:
         """Chunks that may be under way."""
-        return max(1, min(int(self._window), self._window_bytes // max(self._chunk, 1), self._most_chunks))
+        return max(1, min(int(self._window), self._window_bytes // max(self._chunk, 1), MOST_CHUNKS))
 
     def next(self, now_s: float) -> Chunk | None:
         """Give the next chunk to send now, if the window has room for one."""

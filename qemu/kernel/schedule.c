@@ -302,6 +302,27 @@ void schedule_timer_fired(void)
     armed_for = ~0ul;
 }
 
+static void arm(uint64_t ticks)
+{
+    __asm__ volatile("msr cntv_cval_el0, %0\n\tmsr cntv_ctl_el0, %1" ::"r"(ticks), "r"(1ul));
+}
+
+/*
+ * Has QEMU's main loop look again at everything it waits for. When it should wake because a device's state changed (the
+ * UART's FIFO has room, a timer was set), a write to the flash right after that can take the wake-up away: the emulated
+ * CPU's thread waits for the file in aio_poll(), which clears the event that both share, and the main loop sleeps on.
+ * Setting the timer wakes it; called where whoever may have written has done its work.
+ */
+static void wake_main_loop(void)
+{
+    if (armed_for != ~0ul) {
+        arm(armed_for);
+    } else {
+        arm(now + to_ticks(1000000));
+        __asm__ volatile("msr cntv_ctl_el0, %0" ::"r"(0ul));
+    }
+}
+
 /*
  * An interrupt that comes too early does no harm, and QEMU makes arming the timer expensive: it is armed again only for
  * an earlier deadline than the last.
@@ -318,7 +339,7 @@ static void set_timer(void)
     }
     if (deadline < armed_for) {
         armed_for = deadline;
-        __asm__ volatile("msr cntv_cval_el0, %0\n\tmsr cntv_ctl_el0, %1" ::"r"(deadline), "r"(1ul));
+        arm(deadline);
     }
 }
 
@@ -348,6 +369,7 @@ static void load(struct thread *thread)
 
 struct thread *schedule(void)
 {
+    static unsigned last_priority; /* of the thread that ran last */
     for (;;) {
         account();
         if (running && running->used >= running->refill[0].amount) {
@@ -380,6 +402,10 @@ struct thread *schedule(void)
             }
             load(current);
             set_timer();
+            if (current->priority < last_priority) {
+                wake_main_loop();
+            }
+            last_priority = current->priority;
             return current;
         }
         if (running) {
@@ -387,6 +413,8 @@ struct thread *schedule(void)
             running = NULL;
         }
         set_timer();
+        wake_main_loop();
+        last_priority = 0;
         __asm__ volatile("dsb sy\n\twfi");
         now = clock_now();
         started = now;

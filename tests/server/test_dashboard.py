@@ -203,11 +203,11 @@ def test_forms_work_without_scripts(site, chromium):  # noqa: F811
     page.get_by_label("Name").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    assert page.url.endswith("/users")
+    page.wait_for_url("**/users")
     page.get_by_label("Name", exact=True).fill("newcomer")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Save").click()
-    assert page.get_by_text("newcomer").count() >= 1
+    page.get_by_text("newcomer").first.wait_for()
     context.close()
 
 

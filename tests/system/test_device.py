@@ -2,6 +2,7 @@
 """The real image under QEMU, over its UART: one story a test, on every kernel that is here."""
 
 import hashlib
+import random
 
 import pytest
 
@@ -186,3 +187,15 @@ async def test_it_gets_ready_after_each_of_many_resets(device: Device) -> None:
         await device.reset()
     async with Link(device.record.port) as link:
         assert [slot.digest for slot in (await link.status()).slots] == before
+
+
+@pytest.mark.parametrize("neighbour", ["idle", "busy"])
+async def test_upload_after_upload_gets_through(link: Link, neighbour: str) -> None:
+    if neighbour == "busy":
+        await install(link, 1, ENDLESS)
+        await link.start(1)
+    for seed in range(20):
+        content = m.module(m.NOP) + m.section(0, m.name("noise") + random.Random(seed).randbytes(30_000))
+        await link.upload(0, content)
+        assert await link.candidate(0) == hashlib.sha256(content).digest()
+    await link.stop(1)
