@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import cbor2
@@ -173,6 +174,11 @@ def _dump(fields: Mapping[str, Any]) -> bytes:
     return cbor2.dumps({"v": VERSION} | {key: value for key, value in fields.items() if value is not None})
 
 
+@lru_cache(maxsize=256)
+def _config(name: str, args: tuple[str, ...], env: tuple[str, ...]) -> str:
+    return hashlib.sha256(cbor2.dumps([name, list(args), list(env)])).hexdigest()
+
+
 @dataclass(frozen=True)
 class DesiredSlot:
     """What one slot should run."""
@@ -189,7 +195,7 @@ class DesiredSlot:
 
     def config(self) -> str:
         """Hash of everything besides the module itself."""
-        return hashlib.sha256(cbor2.dumps([self.name, list(self.args), list(self.env)])).hexdigest()
+        return _config(self.name, self.args, self.env)
 
 
 @dataclass(frozen=True)

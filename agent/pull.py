@@ -14,8 +14,8 @@ from agent.messages import Chunk, Get
 
 __all__ = ["Puller"]
 
-CHUNK_SIZE = 4096
-WINDOW = 32
+CHUNK_SIZE = 16 * 1024
+WINDOW = 8
 """Chunks on the way."""
 FIRST_TIMEOUT_S = 1.0
 LAST_TIMEOUT_S = 8.0

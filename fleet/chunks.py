@@ -3,8 +3,9 @@
 
 Each device has at most one question waiting for each module: a newer one takes the place of an older one, so that
 agents that ask again while the server is busy make it no busier. Questions are answered in the order in which devices
-began to wait, and only while the link has room; the agent asks again for what is missing. A piece is encoded once and
-kept while it is wanted: every device gets the same bytes.
+began to wait, only while the link has room, and not while something more urgent is going on (`hold`, for HOLD_S at
+most); the agent asks again for what is missing. A piece is encoded once and kept while it is wanted: every device gets
+the same bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from agent.messages import Chunk, Get
 from fleet.errors import FleetError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fleet.artifacts import Shelf
     from fleet.link import Link
 
@@ -29,6 +32,7 @@ MAX_PIECES = 512 * 1024
 MODULES_SIZE = 32 << 20
 """Bytes of modules kept in memory."""
 PAUSE_S = 0.005
+HOLD_S = 5.0
 TURNS = 2
 """Questions in a row before the loop gets its turn."""
 
@@ -81,7 +85,8 @@ class ChunkCache:
 class ChunkServer:
     """The questions that wait and the task that answers them."""
 
-    def __init__(self, cache: ChunkCache, link: Link, prefix: str) -> None:
+    def __init__(self, cache: ChunkCache, link: Link, prefix: str, hold: Callable[[], bool] = lambda: False) -> None:
+        self._hold = hold
         self._cache = cache
         self._link = link
         self._prefix = prefix
@@ -113,6 +118,7 @@ class ChunkServer:
             if not self._waiting:
                 self._some.clear()
                 await self._some.wait()
+            await self._let_pass()
             while not self._link.room:  # noqa: ASYNC110 - a socket says nothing when it has room again
                 await asyncio.sleep(PAUSE_S)
             (device, digest), get = self._waiting.popitem(last=False)
@@ -123,6 +129,13 @@ class ChunkServer:
             if turns >= TURNS:
                 turns = 0
                 await asyncio.sleep(0)
+
+    async def _let_pass(self) -> None:
+        """Wait while something else goes first, but not for ever."""
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + HOLD_S
+        while self._hold() and loop.time() < ends_s:  # noqa: ASYNC110 - looked at seldom, and only then
+            await asyncio.sleep(PAUSE_S)
 
     def _answer(self, device: str, digest: bytes, get: Get, module: bytes) -> None:
         topic = f"{self._prefix}{device}/chunk".encode()

@@ -25,15 +25,18 @@ from fleet.models import DesiredSlot, Device
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from sqlalchemy import Row
     from sqlalchemy.orm import Session
 
     from fleet.access import Principal
 
-__all__ = ["Want", "clear", "deploy", "message_of", "raise_sequences", "set_slots"]
+__all__ = ["WANT_COLUMNS", "Want", "clear", "deploy", "message_of", "raise_sequences", "set_slots"]
 
 BATCH = 500
 """Devices in one statement: below every database's limit of parameters."""
 MAX_SLOT = 64
+WANT_COLUMNS = ("digest", "size", "args", "env", "name")
+"""Of DesiredSlot, what the device is told."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,6 @@ def set_slots(session: Session, slot: int, wants: Mapping[int, Want | None]) -> 
     """Change one slot of devices (by id; None: it should run nothing); gives the new sequences by id."""
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     sequences: dict[int, int] = {}
-    columns = ("digest", "size", "args", "env", "name")
     for numbers in _batches(sorted(wants)):
         rows = [
             {"device_id": number, "slot": slot} | want.table()
@@ -105,7 +107,7 @@ def set_slots(session: Session, slot: int, wants: Mapping[int, Want | None]) -> 
         if rows:
             statement = insert(DesiredSlot)
             statement = statement.on_conflict_do_update(
-                index_elements=["device_id", "slot"], set_={name: statement.excluded[name] for name in columns}
+                index_elements=["device_id", "slot"], set_={name: statement.excluded[name] for name in WANT_COLUMNS}
             )
             session.execute(statement, rows)
         raise_sequences(session, numbers)
@@ -173,8 +175,8 @@ def _enrolled(session: Session, names: Sequence[str]) -> dict[int, str]:
     return ids
 
 
-def message_of(sequence: int, slots: Iterable[DesiredSlot]) -> bytes:
-    """Encode the message that is published."""
+def message_of(sequence: int, slots: Iterable[Row[Any]]) -> bytes:
+    """Encode the message that is published; rows have `slot` and WANT_COLUMNS."""
     return Desired(
         sequence,
         {

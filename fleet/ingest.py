@@ -3,7 +3,7 @@
 
 Contract: `take` never waits. States of one device that come in one batch are merged to the one that counts (at most
 MAX_STATES are kept); output and samples beyond their maxima are dropped and counted, as MQTT may drop them. After each
-batch `written` is told on the loop what changed.
+batch `written` is told on the loop what changed. While `hold` says so nothing is written, for HOLD_S at most.
 """
 
 from __future__ import annotations
@@ -36,12 +36,16 @@ __all__ = ["Ingest"]
 _T = TypeVar("_T")
 
 FLUSH_S = 0.1
-"""Time between two batches while messages come."""
+"""Time between two batches while messages come. As long as the last batch took, if that is longer: the busier the
+database, the more reports of one device are merged into one."""
+MOST_PAUSE_S = 1.0
+HOLD_S = 2.0
+"""How long something more urgent may hold the writing up."""
 MAX_STATES = 8
 """Of one device in one batch."""
 MAX_LOGS = 20_000
 MAX_SAMPLES = 20_000
-MAX_DEVICES = 2000
+MAX_DEVICES = 500
 """In one transaction: others want to write, too."""
 RETRY_S = 1.0
 MOST_WORDS = 500
@@ -51,7 +55,14 @@ MOST_WORDS = 500
 class Ingest:
     """The collected messages and the task that writes them."""
 
-    def __init__(self, database: Database, bus: Bus, written: Callable[[reports.Merged], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        written: Callable[[reports.Merged], None],
+        hold: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._hold = hold
         self._database = database
         self._bus = bus
         self._written = written
@@ -96,8 +107,13 @@ class Ingest:
         while True:
             await self._some.wait()
             self._some.clear()
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
+            while self._hold() and loop.time() < began_s + HOLD_S:  # noqa: ASYNC110 - looked at seldom, and only then
+                await asyncio.sleep(FLUSH_S)
+            began_s = loop.time()
             await self._flush()
-            await asyncio.sleep(FLUSH_S)
+            await asyncio.sleep(min(max(FLUSH_S, loop.time() - began_s), MOST_PAUSE_S))
 
     async def _flush(self) -> None:
         states, self._states = self._states, {}

@@ -4,7 +4,8 @@
 Contract: `run` connects, and connects again, until it is cancelled; each time `on_connected` is called after the
 subscriptions. `deliver` is called on the loop for each message and must not wait. `send` hands a message over and
 raises BrokerError while there is no connection, or (QoS 0) while `max_buffered` bytes wait for the socket: the asker
-asks again. `publish` is for QoS 1: it returns when the broker has it, at most IN_FLIGHT at a time.
+asks again. `publish` is for QoS 1: it returns when the broker has it, at most IN_FLIGHT at a time. `publish_all` is for
+many: it says which ones the broker has.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import contextlib
 import ssl
 import sys
 import uuid
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from agent.errors import BrokerError
 from agent.mqtt import BrokerAddress
-from fleet.mqtt_connection import MqttConnection
+from fleet.mqtt_connection import LOST, MqttConnection
 from fleet.mqtt_packets import FAILURE, Connect, Publish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Link"]
 
@@ -32,6 +34,10 @@ IN_FLIGHT = 512
 ACK_TIMEOUT_S = 30.0
 RECEIVE_MAXIMUM = 1000
 KEEPALIVE_S = 30
+AT_ONCE = 128
+"""Messages of many that are written before the loop gets its turn."""
+
+_Key = TypeVar("_Key")
 
 
 class Link:
@@ -161,5 +167,39 @@ class Link:
                     reason = await acked
             except TimeoutError:
                 raise BrokerError(f"no acknowledgement within {ACK_TIMEOUT_S:g} s") from None
+            if reason == LOST:
+                raise BrokerError("the connection was lost before the acknowledgement")
             if reason >= FAILURE:
                 raise BrokerError(f"refused a message: reason code 0x{reason:02x}")
+
+    async def publish_all(self, messages: Iterable[tuple[_Key, bytes, bytes]]) -> list[_Key]:
+        """Publish keys, topics and bodies, retained, with QoS 1; gives the keys of what the broker has."""
+        connection = self._connection
+        if connection is None or not self.connected.is_set():
+            return []
+        done: list[_Key] = []
+        flying = 0
+        less = asyncio.Event()
+
+        def acked(key: _Key, reason: int) -> None:
+            nonlocal flying
+            flying -= 1
+            if 0 <= reason < FAILURE:
+                done.append(key)
+            less.set()
+
+        async def until_below(limit: int) -> None:
+            while flying >= limit:
+                less.clear()
+                async with asyncio.timeout(ACK_TIMEOUT_S):
+                    await less.wait()
+
+        with contextlib.suppress(TimeoutError, BrokerError):  # what has no acknowledgement is published again
+            for number, (key, topic, body) in enumerate(messages):
+                await until_below(IN_FLIGHT)
+                connection.publish(topic, body, qos=1, retain=True, acked=partial(acked, key))
+                flying += 1
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            await until_below(1)
+        return done

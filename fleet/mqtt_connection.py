@@ -3,9 +3,10 @@
 
 Contract: `await MqttConnection.open(...)` gives a connected client or raises `BrokerError`; from then on `on_publish`
 and `on_lost` are called on the loop. `publish` of QoS 1 keeps the receive maximum of the broker: what is above waits
-here, in order, at most `MAX_WAITING`. A received QoS 1 message is acknowledged after `on_publish` has returned; if that
-raises `Refuse`, the connection is cut without an acknowledgement, as by a process that died there. Keep-alive is by
-itself.
+here, in order, at most `MAX_WAITING`; who waits for an acknowledgement when the connection goes is told LOST. What is
+written in one turn of the loop goes to the socket in one call. A received QoS 1 message is acknowledged after
+`on_publish` has returned; if that raises `Refuse`, the connection is cut without an acknowledgement, as by a process
+that died there. Keep-alive is by itself.
 
 Does NOT: connect again (its owner decides when), keep a session over connections.
 """
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
-__all__ = ["MqttConnection", "Refuse"]
+__all__ = ["LOST", "MqttConnection", "Refuse"]
 
 OPEN_TIMEOUT_S = 60.0
 """Generous: ten thousand connect at once."""
 MAX_WAITING = 1024
 END, LOST = -1, -2
+"""In place of a reason code: the answer is whole; the connection went before it came."""
 
 
 class Refuse(Exception):  # noqa: N818 - not an error: an order to the connection
@@ -69,6 +71,8 @@ class MqttConnection(asyncio.Protocol):
         "_on_lost",
         "_on_publish",
         "_opened",
+        "_out",
+        "_out_size",
         "_subscribing",
         "_timer",
         "_transport",
@@ -92,6 +96,9 @@ class MqttConnection(asyncio.Protocol):
         """By packet identifier: told the reason code of the acknowledgement."""
         self._subscribing: dict[int, Callable[[int], None]] = {}
         """By packet identifier: told each reason code, then END; LOST if there is no answer."""
+        self._out: list[bytes] = []
+        """Written in this turn of the loop."""
+        self._out_size = 0
         self._flying = 0
         self._limit = 1
         self._next_id = 0
@@ -171,7 +178,7 @@ class MqttConnection(asyncio.Protocol):
     @property
     def buffered(self) -> int:
         """Bytes that were sent and the socket has not taken yet."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return self._transport.get_write_buffer_size() + self._out_size if self._transport is not None else 0
 
     def publish(
         self,
@@ -182,7 +189,7 @@ class MqttConnection(asyncio.Protocol):
         retain: bool = False,
         acked: Callable[[int], None] | None = None,
     ) -> None:
-        """Send a message; `acked` gets the reason code of a QoS 1 message's acknowledgement."""
+        """Send a message; `acked` gets the reason code of a QoS 1 message's acknowledgement, or LOST."""
         if not self.is_open:
             raise BrokerError("the connection is gone")
         if qos == 0:
@@ -205,6 +212,8 @@ class MqttConnection(asyncio.Protocol):
         return await self._ask(lambda number: encode_unsubscribe(number, wanted), timeout_s)
 
     async def _ask(self, encode: Callable[[int], bytes], timeout_s: float) -> bytes:
+        if not self.is_open:
+            raise BrokerError("the connection is gone")
         packet_id = self._packet_id()
         future: asyncio.Future[int] = self._loop.create_future()
         reasons = bytearray()
@@ -236,6 +245,7 @@ class MqttConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Vanish, as a process that is killed: the broker sends the will."""
         self._on_lost = None
+        self._flush()
         if self._transport is not None:
             self._transport.abort()
         self._end()
@@ -243,9 +253,19 @@ class MqttConnection(asyncio.Protocol):
     # Inside
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(data)
+        self._out_size += len(data)
+
+    def _flush(self) -> None:
+        if self._out and self._transport is not None:
             self._last_s = self._loop.time()
-            self._transport.write(data)
+            self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
+        self._out = []
+        self._out_size = 0
 
     def _packet_id(self) -> int:
         while True:
@@ -303,6 +323,7 @@ class MqttConnection(asyncio.Protocol):
 
     def _lost(self, reason: str) -> None:
         tell, self._on_lost = self._on_lost, None
+        self._flush()
         if self._transport is not None:
             self._transport.abort()
         self._end()
@@ -312,8 +333,11 @@ class MqttConnection(asyncio.Protocol):
             tell(reason)
 
     def _end(self) -> None:
-        waiting, self._subscribing = self._subscribing, {}
-        for entry in waiting.values():
+        self._flush()
+        asked, self._subscribing = self._subscribing, {}
+        flying, self._acks = self._acks, {}
+        waiting, self._waiting = self._waiting, deque()
+        for entry in (*asked.values(), *flying.values(), *(acked for *_, acked in waiting if acked is not None)):
             entry(LOST)
         if self._timer is not None:
             self._timer.cancel()

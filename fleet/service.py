@@ -61,7 +61,7 @@ class Service:
         self._prefix = f"wasel/1/{settings.tenant}/"
         self._share = settings.share_group
         self._reported = reported
-        self.ingest = Ingest(database, bus, self._merged)
+        self.ingest = Ingest(database, bus, self._merged, self._ordering)
         self.link = Link(
             settings.broker_url,
             deliver=self._deliver,
@@ -69,8 +69,9 @@ class Service:
             ca=settings.broker_ca,
             max_buffered=settings.max_outstanding_size,
         )
-        self.chunks = ChunkServer(ChunkCache(shelf, settings.chunk_cache_size), self.link, self._prefix)
         self.publisher = Publisher(database, self.link, self._prefix)
+        cache = ChunkCache(shelf, settings.chunk_cache_size)
+        self.chunks = ChunkServer(cache, self.link, self._prefix, self._ordering)
         self.orders = Orders(self.link, self._prefix)
         self._names: set[str] = set()
         """Enrolled devices: others are not answered."""
@@ -111,6 +112,9 @@ class Service:
     def _connected(self) -> None:
         self._census.set()
         self.publisher.wake()
+
+    def _ordering(self) -> bool:
+        return self.publisher.busy
 
     def _merged(self, merged: Merged) -> None:
         if merged.raised:

@@ -207,13 +207,17 @@ class VirtualDevice:
         self._failed.clear()
         self._wants_report = True
 
-    def acknowledged(self, now_s: float) -> None:
-        """Take note that the broker has the last report."""
+    def acknowledged(self) -> None:
+        """Take note that the broker has the last report. `wake` is to follow."""
         self._reporting = False
-        self.wake(now_s)
 
     def message(self, leaf: str, body: bytes, now_s: float) -> None:
-        """Take a message of the server; one that is malformed is dropped, as the agent does."""
+        """Take a message of the server and do what is due."""
+        self.take(leaf, body, now_s)
+        self.wake(now_s)
+
+    def take(self, leaf: str, body: bytes, now_s: float) -> None:
+        """Take a message; one that is malformed is dropped, as the agent does. `wake` is to follow."""
         try:
             if leaf == "desired":
                 if body:
@@ -224,7 +228,6 @@ class VirtualDevice:
                 self._command(Command.parse(body), now_s)
         except MessageError:
             return
-        self.wake(now_s)
 
     def wake(self, now_s: float) -> None:
         """Do what is due."""

@@ -5,7 +5,9 @@
 
 Contract: `async with VirtualFleet(...) as fleet` connects all devices (the ones that the broker does not take are
 counted in `refused` and tried again), keeps them connected whatever happens, and closes the connections at the end, in
-order. Nothing here waits for a device: each has one timer and its callbacks.
+order. Nothing here waits for a device: each has one timer and its callbacks. A message is taken when it comes; what a
+device does about it (a real one has a processor of its own) waits for its turn, so that thousands of devices that do
+something at once keep nobody's messages waiting.
 
 Source of what a device says: docs/MQTT.md; of what an agent does on a lost connection: agent/mqtt.py.
 """
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 from agent.errors import BrokerError
 from agent.mqtt import BrokerAddress
 from agent.topics import TENANT, Topics
-from fleet.mqtt_connection import MqttConnection, Refuse
+from fleet.mqtt_connection import LOST, MqttConnection, Refuse
 from fleet.mqtt_packets import Connect
 from fleet.virtual_device import Out, Traits, VirtualDevice
 from fleet.virtual_faults import Faults, Injected, Weather
@@ -38,6 +40,8 @@ __all__ = ["Counters", "VirtualFleet", "VirtualLink"]
 KEEPALIVE_S = 60
 CONNECTING = 64
 """Connections that are made at the same time."""
+TURNS_S = 0.005
+"""Devices react for so long before the loop looks at its sockets again."""
 LEAVES = (("desired", 1), ("cmd", 1), ("chunk", 0))
 
 
@@ -170,9 +174,14 @@ class VirtualLink:
 
     def _take(self, leaf: str, body: bytes) -> None:
         accepted = self.device.accepted
-        self.device.message(leaf, body, self._now())
+        self.device.take(leaf, body, self._now())
         if self.device.accepted != accepted:
             self._fleet.counters.desired[self.device.name] = self._fleet.loop.time()
+        self._fleet.react(self)
+
+    def react(self) -> None:
+        """Do what follows from the messages that came."""
+        self.device.wake(self._now())
         self.pump()
 
     def pump(self) -> None:
@@ -219,9 +228,10 @@ class VirtualLink:
                 self._topics[message.leaf], message.body, qos=message.qos, retain=message.retain, acked=acked
             )
 
-    def _reported(self, _reason: int) -> None:
-        self.device.acknowledged(self._now())
-        self.pump()
+    def _reported(self, reason: int) -> None:
+        if reason != LOST:
+            self.device.acknowledged()
+            self._fleet.react(self)
 
     # Faults
 
@@ -287,6 +297,8 @@ class VirtualFleet:
             for name in devices
         ]
         self._storms: asyncio.Task[None] | None = None
+        self._turns: dict[VirtualLink, None] = {}
+        """Devices to which something came and that have not reacted yet."""
 
     async def __aenter__(self) -> Self:
         for link in self.links:
@@ -304,6 +316,22 @@ class VirtualFleet:
         for link in self.links:
             link.close()
         await asyncio.sleep(0)
+
+    def react(self, link: VirtualLink) -> None:
+        """Give a device its turn, once, after those that wait for theirs."""
+        if not self._turns:
+            self.loop.call_soon(self._take_turns)
+        self._turns[link] = None
+
+    def _take_turns(self) -> None:
+        """Let devices react for a moment; between two moments messages come in and timers run."""
+        ends_s = self.loop.time() + TURNS_S
+        while self._turns and self.loop.time() < ends_s:
+            link = next(iter(self._turns))
+            del self._turns[link]
+            link.react()
+        if self._turns:
+            self.loop.call_soon(self._take_turns)
 
     def move(self, broker: str) -> None:
         """Connect to another address from now on (a broker that came back on another port)."""

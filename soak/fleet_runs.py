@@ -10,16 +10,18 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fleet.simulate import device_names, until
 from fleet.virtual_faults import Faults
 from fleet.virtual_fleet import VirtualFleet
-from soak.fleet_site import SiteError, fleet_site, module, pages_while
+from soak.fleet_site import SiteError, fleet_site, module
+from soak.pages import looking
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from fleet.virtual_device import VirtualDevice
     from soak import Soak
@@ -31,9 +33,13 @@ T = TypeVar("T")
 
 DEVICES = 10_000
 MODULE_SIZE = 64 * 1024  # bytes
-PAGES = ("/api/v1/overview", "/api/v1/overview/map", "/api/v1/devices?limit=50", "/api/v1/events?limit=50")
+PAGES = (
+    *("/", "/devices", "/rollouts"),
+    *("/api/v1/overview", "/api/v1/overview/map", "/api/v1/devices?limit=50", "/api/v1/events?limit=50"),
+)
 CONNECT_TIMEOUT_S = 900
 RUN_TIMEOUT_S = 1800
+STALL_POLL_S = 0.01
 FAULTY_DEVICES = 500
 FAULTS = 100_000
 LEAST_FAULTY = 200
@@ -83,37 +89,68 @@ async def _until_good(site: FleetSite, count: int) -> None:
 
 async def _roll_out(soak: Soak, site: FleetSite, fleet: VirtualFleet, names: list[str]) -> None:
     digest = bytes.fromhex(await site.upload(module(1, MODULE_SIZE)))
-    stop = asyncio.Event()
-    pages = asyncio.create_task(pages_while(site, stop, PAGES))
-    try:
+    loop = asyncio.get_running_loop()
+
+    def runs(device: VirtualDevice) -> bool:
+        return device.running(0) == (digest, "running") and device.settled
+
+    async with looking(site.url, site.token, PAGES) as looked, _stalls(soak):
         fleet.counters.desired.clear()
-        loop = asyncio.get_running_loop()
+        used = _cpu_s(site)
         began_s = loop.time()
         soak.progress("the module is rolled out")
         await site.deploy(names, digest.hex())
         asked_s = loop.time() - began_s
         await until(lambda: len(fleet.counters.desired) == len(names), RUN_TIMEOUT_S)
         notified_s = max(fleet.counters.desired.values()) - began_s
-
-        def runs(device: VirtualDevice) -> bool:
-            return device.running(0) == (digest, "running") and device.settled
-
+        until_notified = {name: now_s - used[name] for name, now_s in _cpu_s(site).items()}
         await until(lambda: fleet.count(runs) == len(names), RUN_TIMEOUT_S, 0.2)
         running_s = loop.time() - began_s
         await _until_good(site, len(names))
         known_s = loop.time() - began_s
-    finally:
-        stop.set()
-        times = await pages
+        used = {name: now_s - used[name] for name, now_s in _cpu_s(site).items()}
     starts = [device.starts(0) for device in (link.device for link in fleet.links)]
     soak.measure("orders accepted by the API", round(asked_s, 2), "s")
     soak.measure("all notified", round(notified_s, 2), "s", at_most=5)
     soak.measure("64 KiB running on all", round(running_s, 1), "s", at_most=300)
     soak.measure("devices a minute", round(60 * len(names) / running_s))
     soak.measure("server knows of all", round(known_s, 1), "s")
-    soak.measure("dashboard, p50", round(sorted(times)[len(times) // 2]), "ms")
-    soak.measure("dashboard, p99", round(sorted(times)[int(len(times) * 0.99)]), "ms", at_most=500)
+    soak.measure("dashboard, answers", looked.count)
+    soak.measure("dashboard, p50", round(looked.at(0.5)), "ms")
+    soak.measure("dashboard, p99", round(looked.at(0.99)), "ms", at_most=500)
+    for path in PAGES:
+        soak.measure(f"of them {path}, slowest", round(looked.at(1, path)), "ms")
+    for name, seconds in used.items():
+        soak.measure(f"processor time: {name}", round(seconds, 1), "s")
+        soak.measure(f"of it until all were notified: {name}", round(until_notified[name], 1), "s")
+    soak.measure("machine: load average", round(os.getloadavg()[0], 1))
     soak.measure("devices that started it more than once", sum(count > 1 for count in starts), at_most=0)
+
+
+def _cpu_s(site: FleetSite) -> dict[str, float]:
+    return {**site.cpu_s(), "simulated devices": time.process_time()}
+
+
+@contextlib.asynccontextmanager
+async def _stalls(soak: Soak) -> AsyncIterator[None]:
+    """Measure how long our own loop, on which the devices live, is away: what is below is not the server's doing."""
+    worst_s = 0.0
+
+    async def look() -> None:
+        nonlocal worst_s
+        loop = asyncio.get_running_loop()
+        while True:
+            began_s = loop.time()
+            await asyncio.sleep(STALL_POLL_S)
+            worst_s = max(worst_s, loop.time() - began_s - STALL_POLL_S)
+
+    task = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        soak.measure("simulated devices: longest stall of their loop", round(worst_s * 1000), "ms")
 
 
 async def faults(soak: Soak) -> None:

@@ -17,7 +17,6 @@ import shutil
 import signal
 import socket
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +25,13 @@ import httpx
 
 from agent.errors import WaselError
 from agent.module_file import append_section
-from agent.patience import happens
 from fleet.virtual_module import with_script
 from qemu.bound import bound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-__all__ = ["FleetSite", "SiteError", "fleet_site", "module", "pages_while", "postgres"]
+__all__ = ["FleetSite", "SiteError", "fleet_site", "module", "postgres"]
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
@@ -64,6 +62,16 @@ class FleetSite:
     port: int
     broker_port: int = 0
     process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the server answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def token(self) -> str:
+        """The admin's."""
+        return str(self.http.headers["Authorization"]).partition(" ")[2]
 
     @property
     def broker_url(self) -> str:
@@ -143,6 +151,11 @@ class FleetSite:
                 peaks += [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
         return round(max(peaks) / 1024, 1), round(sum(peaks) / 1024, 1)
 
+    def cpu_s(self) -> dict[str, float]:
+        """Processor time that server and broker have used until now, in seconds."""
+        broker = self.broker_pid()
+        return {"server": sum(map(_cpu_s, self.pids())), "broker": _cpu_s(broker) if broker is not None else 0.0}
+
     async def start(self) -> None:
         """Start the server and wait until it serves."""
         arguments = [
@@ -201,6 +214,15 @@ class FleetSite:
             await self.kill()
 
 
+def _cpu_s(pid: int) -> float:
+    """Give a process's user and system time in seconds; 0 if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
@@ -239,21 +261,6 @@ async def fleet_site(folder: Path, *, database: str = "", workers: int = 1) -> A
             yield site
         finally:
             await site.stop()
-
-
-async def pages_while(site: FleetSite, stop: asyncio.Event, paths: Sequence[str], every_s: float = 0.1) -> list[float]:
-    """Fetch pages one after the other until told to stop; gives the milliseconds of each answer."""
-    times: list[float] = []
-    number = 0
-    while not stop.is_set():
-        began_s = time.perf_counter()
-        answer = await site.http.get(paths[number % len(paths)])
-        if answer.is_error:
-            raise SiteError(f"{paths[number % len(paths)]}: {answer.status_code}: {answer.text[:200]}")
-        times.append((time.perf_counter() - began_s) * 1000)
-        number += 1
-        await happens(stop, every_s)
-    return times
 
 
 def _postgres_program(name: str) -> str | None:

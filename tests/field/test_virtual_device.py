@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from agent.keys import generate_key
 from agent.manifest import Health, Manifest
 from agent.messages import Ack, Chunk, Command, Desired, DesiredSlot, Get, LogLine, Metrics, State, slice_module
+from agent.pull import CHUNK_SIZE
 from agent.signing import sign_module
 from fleet.virtual_device import Traits, VirtualDevice
 from fleet.virtual_module import ModuleStore, ScriptError, VirtualModule, parse_script, with_script
@@ -114,7 +115,8 @@ class World:
             if self.queue and self.queue[0][0] <= self.now_s:
                 _, _, leaf, body = heapq.heappop(self.queue)
                 if leaf == "ack of state":
-                    self.device.acknowledged(self.now_s)
+                    self.device.acknowledged()
+                    self.device.wake(self.now_s)
                 else:
                     self.device.message(leaf, body, self.now_s)
             else:
@@ -141,7 +143,7 @@ def test_a_module_is_pulled_pushed_started_and_reported():
     assert (slot.name, slot.version, slot.signed, slot.starts) == ("app", "1.1.0", True, 1)
     assert [(line.data, line.stream) for line in world.logs] == [(b"hello a V", 1)]
     assert "push" in {entry.phase for state in world.states for entry in state.progress.values()}
-    assert {get.length for get in world.gets} == {4096}
+    assert {get.length for get in world.gets} == {CHUNK_SIZE}
 
 
 @pytest.mark.parametrize(
