@@ -29,6 +29,8 @@ class RunRequest:
     env: tuple[tuple[str, str], ...] = ()
     dirs: tuple[tuple[Path, str], ...] = ()
     """Host directory and its path in the guest."""
+    grants: tuple[str, ...] = ()
+    """Further rights, as words of a start request (docs/wasi-calls.md)."""
     arena_size: int | None = None
     """Bytes; None: the runner's default slot size."""
     fuel: int | None = None

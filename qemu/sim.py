@@ -294,6 +294,7 @@ def _run_again(request: RunRequest, recording: Path) -> int:
         "--fuel": request.fuel,
     }
     given |= {"--arg": request.args or None, "--env": request.env or None, "--dir": request.dirs or None}
+    given |= {"--grant": request.grants or None}
     for name, value in given.items():
         if value is not None:
             raise UsageError(f"{name}: a replay has what was recorded; leave it out")

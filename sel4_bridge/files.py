@@ -70,8 +70,8 @@ def _leb(value: int) -> bytes:
 
 
 def grants(request: RunRequest) -> tuple[str, ...]:
-    """Return the grants that the directories of a run need."""
-    return tuple(f"dir={guest}" for _, guest in request.dirs)
+    """Return the grants of a run: what its directories need, then what was asked for."""
+    return (*(f"dir={guest}" for _, guest in request.dirs), *request.grants)
 
 
 def read_module(request: RunRequest, machine: str) -> bytes:

@@ -15,6 +15,7 @@ from agent.commands.options import (
     DeviceName,
     Env,
     Fuel,
+    Grants,
     Json,
     Module,
     NoNative,
@@ -22,6 +23,7 @@ from agent.commands.options import (
     Slot,
     open_device,
     parse_env,
+    parse_grants,
     print_json,
     read_module,
 )
@@ -55,6 +57,7 @@ def flash(
     test: Annotated[bool, typer.Option("--test", help="For one start, until it is confirmed.")] = False,
     arg: Args = None,
     env: Env = None,
+    grant: Grants = None,
     fuel: Fuel = None,
     lossless: Lossless = False,
     budget: Budget = None,
@@ -64,7 +67,9 @@ def flash(
 ) -> None:
     """Upload a module to a slot; the next start runs it."""
     given, variables = read_module(file), parse_env(env)
-    limits = _limits(budget, timeout, restart)
+    if not start:
+        _refuse_unused({"--arg": arg, "--env": env, "--grant": grant})
+    limits, grants = _limits(budget, timeout, restart), parse_grants(grant)
     link = open_device(device, port)
 
     async def work() -> None:
@@ -94,9 +99,18 @@ def flash(
             print(f"{file.name}: {len(data)} bytes in slot {slot} of {link.name}, sha256 {digest.hex()[:16]}")
             if start:
                 args = (file.name, *(arg or []))
-                await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits)
+                await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits, grants=grants)
 
     asyncio.run(work())
+
+
+def _refuse_unused(options: dict[str, list[str] | None]) -> None:
+    """Refuse what would be forgotten: it belongs to a start."""
+    from agent.errors import UsageError
+
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"{name}: belongs to a start: add --start, or give it to 'wasel start'")
 
 
 def _remember(cache: ModuleCache, digest: bytes, data: bytes) -> None:
@@ -113,6 +127,7 @@ def start(
     name: Annotated[str, typer.Option("--name", help="The program's name, its argument 0.")] = "module",
     arg: Args = None,
     env: Env = None,
+    grant: Grants = None,
     fuel: Fuel = None,
     lossless: Lossless = False,
     budget: Budget = None,
@@ -121,13 +136,13 @@ def start(
 ) -> None:
     """Start the module of a slot (the flashed one if there is a new one)."""
     variables = parse_env(env)
-    limits = _limits(budget, timeout, restart)
+    limits, grants = _limits(budget, timeout, restart), parse_grants(grant)
     link = open_device(device, port)
 
     async def work() -> None:
         async with link:
             args = (name, *(arg or []))
-            await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits)
+            await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits, grants=grants)
 
     asyncio.run(work())
 
@@ -154,12 +169,13 @@ async def _start(
     fuel: int | None,
     lossless: bool,
     limits: Limits,
+    grants: tuple[str, ...],
 ) -> None:
     from agent.errors import RefusedError
     from agent.follow import describe, settle
 
     before = (await link.slot(slot)).log_next
-    await link.start(slot, args, env, fuel=fuel, lossless=lossless, limits=limits)
+    await link.start(slot, args, env, fuel=fuel, lossless=lossless, grants=grants, limits=limits)
     status = await settle(link, slot, before)
     if status.state == "refused":
         raise RefusedError(f"{link.name}: slot {slot} refused its module: {describe(status)}")

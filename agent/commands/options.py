@@ -19,6 +19,7 @@ __all__ = [
     "DeviceName",
     "Env",
     "Fuel",
+    "Grants",
     "Json",
     "Module",
     "PortUrl",
@@ -26,6 +27,7 @@ __all__ = [
     "broker_url",
     "open_device",
     "parse_env",
+    "parse_grants",
     "print_json",
     "read_module",
 ]
@@ -50,6 +52,14 @@ NoNative = Annotated[
     bool, typer.Option("--no-native", help="Leave native code out: interpret, unless the module has some.")
 ]
 Fuel = Annotated[int | None, typer.Option("--fuel", min=1, help="Instructions before the module is stopped.")]
+Grants = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grant",
+        metavar="WORD",
+        help="Right of an unsigned module: dir=/data, publish=room/#, connect=tcp:127.0.0.1:80, ...; repeatable.",
+    ),
+]
 Module = Annotated[Path, typer.Argument(metavar="FILE", help="WebAssembly module.")]
 
 
@@ -62,6 +72,20 @@ def parse_env(entries: list[str] | None) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"--env {entry}: write it as K=V")
         pairs.append((key, value))
     return tuple(pairs)
+
+
+def parse_grants(words: list[str] | None) -> tuple[str, ...]:
+    """Check the words of --grant as a manifest's policy is checked; a device would not know what a wrong one meant."""
+    if not words:
+        return ()
+    from agent.manifest import ManifestError, Policy
+
+    try:
+        Policy.from_words(list(words))
+    except ManifestError as error:
+        reason = str(error).removeprefix("manifest: policy: ")
+        raise UsageError(f"--grant: {reason}; write dir=/PATH, publish=TOPIC, ... as in docs/wasi-calls.md") from error
+    return tuple(words)
 
 
 def broker_url(option: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands.options import Env, Fuel, Module, parse_env
+from agent.commands.options import Env, Fuel, Grants, Module, parse_env, parse_grants
 from agent.errors import UsageError
 from agent.run_request import RunRequest
 
@@ -42,6 +42,7 @@ def run(
     directory: Annotated[
         list[str] | None, typer.Option("--dir", metavar="HOST[:GUEST]", help="Directory the module may open.")
     ] = None,
+    grant: Grants = None,
     arena: Annotated[str | None, typer.Option("--arena", metavar="SIZE", help="Arena: bytes, 64KiB, 8MiB.")] = None,
     fuel: Fuel = None,
     native: Annotated[bool, typer.Option("--native", help="Compile it first, and run native code.")] = False,
@@ -65,6 +66,7 @@ def run(
         args=(*(arg or []), *(args or [])),
         env=parse_env(env),
         dirs=tuple(map(parse_dir, directory or [])),
+        grants=parse_grants(grant),
         arena_size=parse_size(arena) if arena is not None else None,
         fuel=fuel,
         native=native,
