@@ -402,7 +402,7 @@ def reference_page() -> str:
         "engine to the `wasi` protection domain. The label says which call, the message registers hold scalars and",
         "lengths, bytes lie in the slot's 64 KiB shared buffer. `answer` lists the registers that come back.",
         "",
-        "What a module may do comes with the start request (`grants`) or, if it is signed, with its manifest",
+        "What a module may do comes with the start request (`grants`, `--grant`) or, if it is signed, with its manifest",
         "(`policy`). Without any, it has standard output and error, clocks and random numbers. A missing right is",
         "ENOTCAPABLE (76).",
         "",

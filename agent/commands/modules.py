@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,6 +28,7 @@ from agent.commands.options import (
     print_json,
     read_module,
 )
+from agent.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from agent.files import ModuleCache
@@ -44,6 +46,10 @@ Timeout = Annotated[
 Restart = Annotated[
     str,
     typer.Option("--restart", metavar="WHEN", help="never, or on-failure: after a trap, an exit code or the timeout."),
+]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", "-w", help="Print its output until it ends; the exit code is then the module's own."),
 ]
 Lossless = Annotated[bool, typer.Option("--lossless", help="Output waits for its reader instead of being dropped.")]
 
@@ -63,16 +69,17 @@ def flash(
     budget: Budget = None,
     timeout: Timeout = None,
     restart: Restart = "never",
+    wait: Wait = False,
     no_native: NoNative = False,
 ) -> None:
     """Upload a module to a slot; the next start runs it."""
     given, variables = read_module(file), parse_env(env)
     if not start:
-        _refuse_unused({"--arg": arg, "--env": env, "--grant": grant})
+        _refuse_unused({"--arg": arg, "--env": env, "--grant": grant, "--wait": wait})
     limits, grants = _limits(budget, timeout, restart), parse_grants(grant)
     link = open_device(device, port)
 
-    async def work() -> None:
+    async def work() -> int:
         from agent.arena import check_fits
         from agent.files import ModuleCache
         from agent.native import with_native_code
@@ -99,12 +106,14 @@ def flash(
             print(f"{file.name}: {len(data)} bytes in slot {slot} of {link.name}, sha256 {digest.hex()[:16]}")
             if start:
                 args = (file.name, *(arg or []))
-                await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits, grants=grants)
+                started = _Start(args, variables, grants, fuel=fuel, lossless=lossless, limits=limits, wait=wait)
+                return await _start(link, slot, started)
+            return EXIT_OK
 
-    asyncio.run(work())
+    _exit(asyncio.run(work()))
 
 
-def _refuse_unused(options: dict[str, list[str] | None]) -> None:
+def _refuse_unused(options: dict[str, list[str] | bool | None]) -> None:
     """Refuse what would be forgotten: it belongs to a start."""
     from agent.errors import UsageError
 
@@ -133,18 +142,20 @@ def start(
     budget: Budget = None,
     timeout: Timeout = None,
     restart: Restart = "never",
+    wait: Wait = False,
 ) -> None:
     """Start the module of a slot (the flashed one if there is a new one)."""
     variables = parse_env(env)
     limits, grants = _limits(budget, timeout, restart), parse_grants(grant)
     link = open_device(device, port)
 
-    async def work() -> None:
+    async def work() -> int:
         async with link:
             args = (name, *(arg or []))
-            await _start(link, slot, args, variables, fuel=fuel, lossless=lossless, limits=limits, grants=grants)
+            started = _Start(args, variables, grants, fuel=fuel, lossless=lossless, limits=limits, wait=wait)
+            return await _start(link, slot, started)
 
-    asyncio.run(work())
+    _exit(asyncio.run(work()))
 
 
 def _limits(budget: int | None, timeout_s: float | None, restart: str) -> Limits:
@@ -160,26 +171,50 @@ def _limits(budget: int | None, timeout_s: float | None, restart: str) -> Limits
     )
 
 
-async def _start(
-    link: Device,
-    slot: int,
-    args: tuple[str, ...],
-    env: tuple[tuple[str, str], ...],
-    *,
-    fuel: int | None,
-    lossless: bool,
-    limits: Limits,
-    grants: tuple[str, ...],
-) -> None:
+@dataclass(frozen=True)
+class _Start:
+    """What a start was asked for."""
+
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    grants: tuple[str, ...]
+    fuel: int | None
+    lossless: bool
+    limits: Limits
+    wait: bool
+    """Until the module ends, copying its output."""
+
+
+async def _start(link: Device, slot: int, asked: _Start) -> int:
+    """Start a slot, say what became of it, and give the exit code."""
+    from agent.commands.logs import write_record
     from agent.errors import RefusedError
-    from agent.follow import describe, settle
+    from agent.follow import describe, follow, outcome, settle
 
     before = (await link.slot(slot)).log_next
-    await link.start(slot, args, env, fuel=fuel, lossless=lossless, grants=grants, limits=limits)
+    await link.start(
+        slot,
+        asked.args,
+        asked.env,
+        fuel=asked.fuel,
+        lossless=asked.lossless or asked.wait,
+        grants=asked.grants,
+        limits=asked.limits,
+    )
+    if asked.wait:
+        final = await follow(link, slot, before, lambda record: write_record(slot, record, json=False))
+        return outcome(final, asked.args[0])
     status = await settle(link, slot, before)
     if status.state == "refused":
         raise RefusedError(f"{link.name}: slot {slot} refused its module: {describe(status)}")
     print(f"slot {slot} of {link.name}: {' '.join(filter(None, (status.state, describe(status))))}")
+    return EXIT_OK
+
+
+def _exit(code: int) -> None:
+    """End the command with a module's exit code."""
+    if code:
+        raise typer.Exit(code)
 
 
 def confirm(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0) -> None:
