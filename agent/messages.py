@@ -322,6 +322,12 @@ class State:
     report: int = 0
     """Counts the reports of that process; 0: the will, which comes whenever the broker sends it."""
 
+    @staticmethod
+    def place(body: bytes) -> tuple[bytes, int]:
+        """Give `boot` and `report` alone, which say whether the rest counts. MessageError."""
+        fields = _load(body, "state")
+        return fields.id("boot", bytes(ID_SIZE)), fields.unsigned("report", 1 << 63, 0)
+
     @classmethod
     def parse(cls, body: bytes) -> Self:
         """Check a message; keys of newer agents are ignored."""

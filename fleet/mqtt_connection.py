@@ -4,9 +4,9 @@
 Contract: `await MqttConnection.open(...)` gives a connected client or raises `BrokerError`; from then on `on_publish`
 and `on_lost` are called on the loop. `publish` of QoS 1 keeps the receive maximum of the broker: what is above waits
 here, in order, at most `MAX_WAITING`; who waits for an acknowledgement when the connection goes is told LOST. What is
-written in one turn of the loop goes to the socket in one call. A received QoS 1 message is acknowledged after
-`on_publish` has returned; if that raises `Refuse`, the connection is cut without an acknowledgement, as by a process
-that died there. Keep-alive is by itself.
+written in one turn of the loop goes to the socket in one call; what comes in at once is handled in short turns, and
+nothing more is read meanwhile. A received QoS 1 message is acknowledged after `on_publish` has returned; if that raises
+`Refuse`, the connection is cut without an acknowledgement, as by a process that died there. Keep-alive is by itself.
 
 Does NOT: connect again (its owner decides when), keep a session over connections.
 """
@@ -47,6 +47,9 @@ __all__ = ["LOST", "MqttConnection", "Refuse"]
 OPEN_TIMEOUT_S = 60.0
 """Generous: ten thousand connect at once."""
 MAX_WAITING = 1024
+AT_ONCE = 16
+TURN_S = 0.005
+"""Packets are handled for so long, AT_ONCE between two looks at the clock, before the loop gets its turn."""
 END, LOST = -1, -2
 """In place of a reason code: the answer is whole; the connection went before it came."""
 
@@ -63,6 +66,7 @@ class MqttConnection(asyncio.Protocol):
         "_connect",
         "_decoder",
         "_flying",
+        "_inbox",
         "_keepalive_s",
         "_last_s",
         "_limit",
@@ -73,6 +77,7 @@ class MqttConnection(asyncio.Protocol):
         "_opened",
         "_out",
         "_out_size",
+        "_paused",
         "_subscribing",
         "_timer",
         "_transport",
@@ -99,6 +104,9 @@ class MqttConnection(asyncio.Protocol):
         self._out: list[bytes] = []
         """Written in this turn of the loop."""
         self._out_size = 0
+        self._inbox: deque[Packet] = deque()
+        """Not handled yet; nothing is read from the socket meanwhile."""
+        self._paused = False
         self._flying = 0
         self._limit = 1
         self._next_id = 0
@@ -157,12 +165,34 @@ class MqttConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Handle what came."""
         try:
-            for packet in self._decoder.feed(data):
-                self._handle(packet)
+            self._inbox.extend(self._decoder.feed(data))
+        except MessageError as error:
+            self._lost(str(error))
+            return
+        self._work()
+
+    def _work(self) -> None:
+        """Handle packets for a moment; what is left comes after whatever else the loop has to do."""
+        ends_s = 0.0
+        try:
+            while self._inbox:
+                for _ in range(AT_ONCE):
+                    if not self._inbox:  # all done, or the connection is gone
+                        break
+                    self._handle(self._inbox.popleft())
+                now_s = self._loop.time()
+                ends_s = ends_s or now_s + TURN_S
+                if now_s >= ends_s:
+                    break
         except MessageError as error:
             self._lost(str(error))
         except Refuse:
             self._lost("cut before the acknowledgement")
+        if bool(self._inbox) != self._paused and self._transport is not None:
+            self._paused = not self._paused
+            (self._transport.pause_reading if self._paused else self._transport.resume_reading)()
+        if self._inbox:
+            self._loop.call_soon(self._work)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner, once."""
@@ -334,6 +364,7 @@ class MqttConnection(asyncio.Protocol):
 
     def _end(self) -> None:
         self._flush()
+        self._inbox.clear()
         asked, self._subscribing = self._subscribing, {}
         flying, self._acks = self._acks, {}
         waiting, self._waiting = self._waiting, deque()

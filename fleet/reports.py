@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.errors import MessageError
-from agent.messages import State
+from agent.messages import ID_SIZE, State
 from fleet.deploy import BATCH, raise_sequences
 from fleet.devices import BROKEN, state_word
 from fleet.journal import Entry, add_events
@@ -52,33 +52,46 @@ class Merged:
     malformed: int = 0
 
 
-def _counts(boot: str, number: int, state: State) -> bool:
+NO_BOOT = bytes(ID_SIZE)
+
+
+def _counts(boot: str, number: int, its_boot: bytes, its_number: int) -> bool:
     """Tell whether a report counts after that one."""
-    if state.boot == bytes(len(state.boot)) and state.report == 0:
+    if its_boot == NO_BOOT and its_number == 0:
         return True  # an agent that does not number its reports
-    if state.report == 0:
-        return state.boot.hex() == boot
-    return state.boot.hex() != boot or state.report > number
+    if its_number == 0:
+        return its_boot.hex() == boot
+    return its_boot.hex() != boot or its_number > number
 
 
 def newest(boot: str, number: int, bodies: Sequence[bytes]) -> tuple[State | None, bool, int]:
-    """Give the report that counts of those that came, in their order; whether its process is gone; how many are bad."""
-    found: State | None = None
-    gone = False
+    """Give the report that counts of those that came, in their order; whether its process is gone; how many are bad.
+
+    Of the others only `boot` and `report` are read.
+    """
+    places: list[tuple[bytes, bytes, int]] = []
     malformed = 0
     for body in bodies:
         try:
-            state = State.parse(body)
+            places.append((body, *State.place(body)))
         except MessageError:
             malformed += 1
-            continue
-        if not _counts(boot, number, state):
-            continue
-        if state.report == 0 and state.boot != bytes(len(state.boot)):
-            gone = True
-        else:
-            found, gone, boot, number = state, False, state.boot.hex(), state.report
-    return found, gone, malformed
+    while True:  # once, and once more for each that turns out to be malformed further on
+        found, gone, last_boot, last_number = None, False, boot, number
+        for at, (_, its_boot, its_number) in enumerate(places):
+            if not _counts(last_boot, last_number, its_boot, its_number):
+                continue
+            if its_number == 0 and its_boot != NO_BOOT:
+                gone = True
+            else:
+                found, gone, last_boot, last_number = at, False, its_boot.hex(), its_number
+        if found is None:
+            return None, gone, malformed
+        try:
+            return State.parse(places[found][0]), gone, malformed
+        except MessageError:
+            malformed += 1
+            del places[found]
 
 
 def merge(session: Session, reports: Mapping[str, Sequence[bytes]], now_ms: int) -> Merged:

@@ -40,6 +40,8 @@ PAGES = (
 CONNECT_TIMEOUT_S = 900
 RUN_TIMEOUT_S = 1800
 STALL_POLL_S = 0.01
+LOOK_EVERY_S = 0.05
+WEIGH_EVERY_S = 1.0
 FAULTY_DEVICES = 500
 FAULTS = 100_000
 LEAST_FAULTY = 200
@@ -76,9 +78,7 @@ async def load(soak: Soak, *, database: str = "", workers: int = 1) -> None:
             await _until_good(site, count)
             await _roll_out(soak, site, fleet, names)
             soak.measure("connections lost", fleet.counters.lost, at_most=0)
-        largest, together = site.peak_mib()
-        soak.measure("server's memory, largest process", largest, "MiB", at_most=400)
-        soak.measure("server's memory, all processes, shared pages counted in each", together, "MiB")
+        soak.measure("server's memory, largest process (peak of RSS)", site.peak_mib(), "MiB", at_most=400)
 
 
 async def _until_good(site: FleetSite, count: int) -> None:
@@ -94,7 +94,7 @@ async def _roll_out(soak: Soak, site: FleetSite, fleet: VirtualFleet, names: lis
     def runs(device: VirtualDevice) -> bool:
         return device.running(0) == (digest, "running") and device.settled
 
-    async with looking(site.url, site.token, PAGES) as looked, _stalls(soak):
+    async with looking(site.url, site.token, PAGES, LOOK_EVERY_S) as looked, _stalls(soak), _weighed(soak, site):
         fleet.counters.desired.clear()
         used = _cpu_s(site)
         began_s = loop.time()
@@ -151,6 +151,26 @@ async def _stalls(soak: Soak) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         soak.measure("simulated devices: longest stall of their loop", round(worst_s * 1000), "ms")
+
+
+@contextlib.asynccontextmanager
+async def _weighed(soak: Soak, site: FleetSite) -> AsyncIterator[None]:
+    """Measure what the server's processes take together, each shared page counted once."""
+    most = site.together_mib()
+
+    async def look() -> None:
+        nonlocal most
+        while True:
+            await asyncio.sleep(WEIGH_EVERY_S)
+            most = max(most, await asyncio.to_thread(site.together_mib))
+
+    task = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        soak.measure("server's memory, all processes together (PSS)", most, "MiB", at_most=400)
 
 
 async def faults(soak: Soak) -> None:

@@ -142,14 +142,13 @@ class FleetSite:
                 children += map(int, (task / "children").read_text(encoding="ascii").split())
         return children
 
-    def peak_mib(self) -> tuple[float, float]:
-        """Peak of resident memory (VmHWM) of the server's largest process, and of all of them together."""
-        peaks = [0]
-        for pid in self.pids():
-            with contextlib.suppress(OSError):
-                lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-                peaks += [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-        return round(max(peaks) / 1024, 1), round(sum(peaks) / 1024, 1)
+    def peak_mib(self) -> float:
+        """Peak of resident memory (VmHWM) of the server's largest process, in MiB."""
+        return round(max([0, *(_kib(pid, "status", "VmHWM:") for pid in self.pids())]) / 1024, 1)
+
+    def together_mib(self) -> float:
+        """Memory of all the server's processes now, pages that they share counted once (PSS), in MiB."""
+        return round(sum(_kib(pid, "smaps_rollup", "Pss:") for pid in self.pids()) / 1024, 1)
 
     def cpu_s(self) -> dict[str, float]:
         """Processor time that server and broker have used until now, in seconds."""
@@ -212,6 +211,15 @@ class FleetSite:
                 await process.wait()
         except TimeoutError:
             await self.kill()
+
+
+def _kib(pid: int, file: str, key: str) -> int:
+    """Give a number of KiB of a process; 0 if it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/{file}").read_text(encoding="ascii").splitlines():
+            if line.startswith(key):
+                return int(line.split()[1])
+    return 0
 
 
 def _cpu_s(pid: int) -> float:

@@ -3,8 +3,9 @@
 
 Contract: `python -m soak.pages URL EVERY_S PATH...` fetches the pages one after the other with the token in
 `WASEL_SOAK_TOKEN` until its standard input ends, and prints the milliseconds of each answer by path as JSON; a page
-that is refused or not answered ends it with exit code 1 and the reason on standard error. `looking` runs it around a
-block; an error of the block comes first, always.
+that is refused or not answered ends it with exit code 1 and the reason on standard error. The first round, which fills
+caches of the server, is not counted. `looking` runs it around a block, which begins after that round; an error of the
+block comes first, always.
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ async def looking(url: str, token: str, paths: Sequence[str], every_s: float = 0
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, TOKEN: token},
     )
+    ready = await process.stdout.readline() if process.stdout is not None else b""
     ended = asyncio.gather(_read(process.stdout), _read(process.stderr), process.wait())
+    if not ready:
+        output, words, code = await ended
+        _times(code or 1, output, words)
     failed = True
     try:
         yield looked
@@ -121,8 +126,11 @@ def main(url: str, every_s: str, *paths: str) -> None:
                 sys.exit(f"{path}: {error!r} after {time.perf_counter() - began_s:.1f} s")
             if answer.status_code != 200:  # noqa: PLR2004
                 sys.exit(f"{path}: {answer.status_code}: {answer.text[:200]}")
-            times[path].append((time.perf_counter() - began_s) * 1000)
             number += 1
+            if number > len(paths):
+                times[path].append((time.perf_counter() - began_s) * 1000)
+            elif number == len(paths):
+                print("ready", flush=True)
             stop.wait(float(every_s))
     print(json.dumps(times))
 
