@@ -196,7 +196,7 @@ def inspect_module(data: bytes, *, stack_size: int = 0, metered: bool = False) -
 
     Args:
         data: the file's bytes.
-        stack_size: bytes of arena for call frames; 0: the engine's default, 64 KiB.
+        stack_size: bytes of arena for call frames; 0: a part of what is free, 4 to 64 KiB.
         metered: whether it is to run with a fuel limit, which takes some code.
 
     Raises:

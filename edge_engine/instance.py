@@ -31,7 +31,7 @@ class Limits:
     """What an instance may use."""
 
     arena_size: int = 8 << 20  # bytes, rounded up to 4 KiB: everything the instance ever has
-    stack_size: int = 0  # bytes of the arena for call frames; 0: the engine's default, 64 KiB
+    stack_size: int = 0  # bytes of the arena for call frames; 0: a part of what is free, 4 to 64 KiB
     max_pages: int = 0  # ceiling for memory.grow, pages of 64 KiB; 0: what fits
     fuel: int | None = None  # instructions; None: not counted
     native_stack_size: int = 1 << 20  # bytes of the thread's stack for native code; 0: native sections are ignored

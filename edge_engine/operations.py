@@ -5,7 +5,7 @@ An operation's body is C over the macros of ``src/interpret.h``; ``{0}``, ``{1}`
 operands from ``pc``, ``{at}`` for the distance that identifies it when it traps. Operand kinds:
 
     s, d    slot (16-bit byte offset in the frame); d is written
-    h       16 bits
+    h       16 bits; constants and addresses' parts: sign-extended, zero-extended
     i       32 bits
     q       64 bits
     L       branch: 32-bit distance from the operand itself
@@ -51,13 +51,20 @@ class Shape:
 
 
 READ = {
-    "i": {"S": "S32({%d})", "A": "(uint32_t)acc", "K": "U32({%d})"},
-    "I": {"S": "S64({%d})", "A": "acc", "K": "(uint64_t)(int64_t)I32({%d})", "Q": "U64({%d})"},
+    "i": {"S": "S32({%d})", "A": "(uint32_t)acc", "K": "U32({%d})", "H": "(uint32_t)I16({%d})", "Q": "U32({%d})"},
+    "I": {
+        "S": "S64({%d})",
+        "A": "acc",
+        "K": "(uint64_t)(int64_t)I32({%d})",
+        "H": "(uint64_t)(int64_t)I16({%d})",
+        "Q": "U64({%d})",
+    },
     "f": {"S": "SF32({%d})", "A": "FA32", "K": "KF32({%d})"},
     "F": {"S": "SF64({%d})", "A": "FA64", "K": "KF64({%d})"},
     "v": {"S": "SV({%d})", "A": "fa"},
 }
 CONSTANT = {"i": "i", "I": "i", "f": "i", "F": "q"}
+WIDEST = {"i": "i", "I": "q"}
 CTYPE = {"i": "uint32_t", "I": "uint64_t", "f": "float", "F": "double", "v": "ee_f64x2"}
 SET = {
     "i": "acc = (uint32_t)(%s);",
@@ -76,7 +83,11 @@ SAVE = {
 
 BINARY_SOURCES = ("SS", "SK", "AS", "AK", "SA")
 LEAN_SOURCES = ("SS", "AS", "SA")
-WIDE_SOURCES = (*BINARY_SOURCES, "SQ", "AQ")  # Q: a 64-bit constant; K: a sign-extended one of 32 bits
+WIDE_SOURCES = (*BINARY_SOURCES, "SQ", "AQ")  # Q: a constant of the operands' width; K: a sign-extended shorter one
+# Their constants K have 16 bits: of shifts no more count, and sums have form Q. Elsewhere 32 bits.
+SHORT = frozenset(
+    f"I{bits}_{name}" for bits in ("32", "64") for name in ("ADD", "SHL", "SHR_S", "SHR_U", "ROTL", "ROTR")
+)
 UNARY_SOURCES = ("S", "A")
 ROUNDING = ("CEIL", "FLOOR", "TRUNC", "NEAREST")
 SHAPES = {  # sources, and where results go
@@ -103,7 +114,8 @@ LEAN = frozenset(
     | {f"F{bits}_{name}" for bits in ("32", "64") for name in ("MIN", "MAX", "COPYSIGN")}
     | {f"I{to}_TRUNC_SAT_F{of}_{sign}" for to in ("32", "64") for of in ("32", "64") for sign in "SU"}
 )
-# Addresses: C is the 32-bit sum of a slot and a constant, and the instruction's own offset is 0.
+# Addresses: C is the 32-bit sum of a slot and a constant, K a constant with the instruction's own offset in it. The
+# others have that offset, 16 bits, behind them; of greater ones operation "address" makes sums.
 LOAD_SOURCES = ("S", "A", "K", "C")
 STORE_SOURCES = ("SS", "SA", "SK", "AS", "AK", "KS", "KA", "CS", "CA", "CK")  # address, value
 STORE_FLOAT_SOURCES = (*STORE_SOURCES, "AA")
@@ -117,7 +129,7 @@ def _sources(kinds: str, types: str) -> tuple[str, list[str]]:
         text = READ[kind][source]
         if "%d" in text:
             text %= len(operands)
-            operands += {"S": "s", "Q": "q"}.get(source, CONSTANT.get(kind, ""))
+            operands += {"S": "s", "H": "h", "Q": WIDEST.get(kind, "")}.get(source, CONSTANT.get(kind, ""))
         reads.append(text)
     return operands, reads
 
@@ -141,7 +153,7 @@ def _computing(
     shapes.append(Shape(op, shape, f"{name}_{sources[0]}_{destinations[0]}".lower(), commutative))
     rows = []
     for source in sources:
-        operands, reads = _sources(source, types)
+        operands, reads = _sources(source.replace("K", "H") if op in SHORT else source, types)
         declarations = " ".join(
             f"{CTYPE[kind]} {letter} = {read};" for kind, letter, read in zip(types, "ab", reads, strict=False)
         )
@@ -272,14 +284,17 @@ ADDRESS_OPERANDS = {"S": "s", "A": "", "K": "i", "C": "si"}
 ADDRESS = {
     "S": "(uint64_t)S32({0})",
     "A": "(uint64_t)(uint32_t)acc",
-    "K": "(uint64_t)U32({0})",
+    "K": "U32({0})",
     "C": "S32({0}) + U32({1})",
 }
 
 
+OWN_OFFSET = "KC"  # no offset operand
+
+
 def _address(source: str, offset: int) -> str:
     """C that declares ``ea``; ``offset`` is the number of the instruction's offset among the operands."""
-    plus = "" if source == "C" else f" + U32({{{offset}}})"
+    plus = "" if source in OWN_OFFSET else f" + U16({{{offset}}})"
     return f"uint64_t ea = {ADDRESS[source]}{plus};"
 
 
@@ -288,7 +303,7 @@ def _load(op: str, result: str, access: str) -> list[Operation]:
     for source in LOAD_SOURCES:
         operands = ADDRESS_OPERANDS[source]
         address = _address(source, len(operands))
-        operands += "" if source == "C" else "i"
+        operands += "" if source in OWN_OFFSET else "h"
         for to in "AS":
             body = (
                 f"{address} EE_CHECK(ea, sizeof({access}), {{at}}); "
@@ -304,16 +319,17 @@ def _store(op: str, kind: str, access: str, cast: str) -> list[Operation]:
     rows = []
     for source in STORE_FLOAT_SOURCES if kind in "fF" else STORE_SOURCES:
         operands = ADDRESS_OPERANDS[source[0]]
-        value = READ[kind][source[1]]
+        from_ = "H" if source[1] == "K" and kind in "iI" else source[1]
+        value = READ[kind][from_]
         if "%d" in value:
             value %= len(operands)
-            operands += "s" if source[1] == "S" else CONSTANT[kind]
+            operands += {"S": "s", "H": "h"}.get(from_, CONSTANT[kind])
         address = _address(source[0], len(operands))
         body = (
             f"{CTYPE[kind]} v = {value}; {address} "
             f"EE_CHECK(ea, sizeof({access}), {{at}}); *({access} *)(mem + ea) = ({cast})v; EE_KEEP_PC();"
         )
-        rows.append(Operation(f"{op}_{source}".lower(), operands + ("" if source[0] == "C" else "i"), body))
+        rows.append(Operation(f"{op}_{source}".lower(), operands + ("" if source[0] in OWN_OFFSET else "h"), body))
     return rows
 
 
@@ -333,8 +349,8 @@ def _integers(rows: list[Operation], shapes: list[Shape]) -> None:
             return text.replace("ee_rotlN", f"ee_rotl{bits}").replace("ee_rotrN", f"ee_rotr{bits}")
 
         for name, value, commutative in INT_BINARY:
-            wide = kind == "I" and commutative
             op = f"I{bits}_{name}"
+            wide = commutative and (kind == "I" or op in SHORT)
             rows += _computing(shapes, op, kind * 2, result, fill(value), commutative=commutative, wide=wide)
         for name, check, value in INT_DIVISION:
             rows += _computing(shapes, f"I{bits}_{name}", kind * 2, result, fill(value), check=fill(check))
@@ -382,18 +398,26 @@ def _memory(rows: list[Operation], shapes: list[Shape]) -> None:
         rows += _store(op, kind, access, cast)
 
 
+NO_ADDRESS = "if (__builtin_expect(acc >> 32 != 0, 0)) EE_TRAP(OOB_MEMORY, {at});"
+
+
 def _moves() -> list[Operation]:
     """Between slots, constants, accumulators and globals. A global is named by its distance from the instance."""
     rows = [
         Operation("copy", "sd", "S64({1}) = S64({0});"),
         Operation("copy_v", "sd", "ee_f64x2 v = SV({0}); SV({1}) = v;"),
-        Operation("const_a", "i", "acc = (uint64_t)(int64_t)I32({0});"),
-        Operation("const_s", "id", "S64({1}) = (uint64_t)(int64_t)I32({0});"),
+        Operation("const_a", "h", "acc = (uint64_t)(int64_t)I16({0});"),
+        Operation("const_s", "hd", "S64({1}) = (uint64_t)(int64_t)I16({0});"),
+        Operation("const32_a", "i", "acc = (uint64_t)(int64_t)I32({0});"),
+        Operation("const32_s", "id", "S64({1}) = (uint64_t)(int64_t)I32({0});"),
         Operation("const64_a", "q", "acc = U64({0});"),
         Operation("const64_s", "qd", "S64({1}) = U64({0});"),
         Operation("const_f32", "i", "SET_FA32(KF32({0}));"),
         Operation("const_f64", "q", "SET_FA64(KF64({0}));"),
         Operation("const_v", "qq", "uint64_t v[2] = {{U64({0}), U64({1})}}; __builtin_memcpy(&fa, v, 16);"),
+        # Address and offset, before an access whose offset has more than 16 bits; beyond 2^32 there is no memory.
+        Operation("address_s", "si", "acc = (uint64_t)S32({0}) + U32({1}); " + NO_ADDRESS),
+        Operation("address_a", "i", "acc = (uint64_t)(uint32_t)acc + U32({0}); " + NO_ADDRESS),
         Operation("load_a", "s", "acc = S64({0});"),
         Operation("store_a", "d", "S64({0}) = acc;"),
         Operation("load_f", "s", "SET_FA64(SF64({0}));"),
@@ -464,15 +488,15 @@ def _control() -> list[Operation]:
         # function start: frame bytes, return address's slot, slots to clear behind it; acc is the return address
         Operation(
             "enter",
-            "ihh",
+            "hhh",
             "uint64_t *slot = (uint64_t *)(fp + U16({1})); *slot = acc; "
-            "if (__builtin_expect(in->stack_limit - fp < (ptrdiff_t)U32({0}), 0)) EE_TRAP(STACK_EXHAUSTED, {at}); "
+            "if (__builtin_expect(in->stack_limit - fp < (ptrdiff_t)U16({0}), 0)) EE_TRAP(STACK_EXHAUSTED, {at}); "
             "for (uint32_t n = U16({2}); n != 0; n--) *++slot = 0;",
         ),
         Operation(
             "enter_0",
-            "ih",
-            "S64({1}) = acc; if (__builtin_expect(in->stack_limit - fp < (ptrdiff_t)U32({0}), 0)) "
+            "hh",
+            "S64({1}) = acc; if (__builtin_expect(in->stack_limit - fp < (ptrdiff_t)U16({0}), 0)) "
             "EE_TRAP(STACK_EXHAUSTED, {at});",
         ),
         Operation("fuel", "i", "if (__builtin_expect((in->fuel -= U32({0})) < 0, 0)) EE_TRAP(FUEL_EXHAUSTED, {at});"),

@@ -28,7 +28,7 @@ struct ee_requirements {
     uint64_t run_bytes;
     uint64_t memory_bytes; /* linear memory at its declared minimum, not rounded; part of both */
     uint64_t code_bytes;   /* every function translated; part of run_bytes */
-    uint64_t stack_bytes;  /* call frames; part of both */
+    uint64_t stack_bytes;  /* call frames in an arena of run_bytes; part of it */
 };
 
 /*

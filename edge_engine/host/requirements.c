@@ -3,11 +3,13 @@
  * How much arena a module needs; contract in inspect.h.
  *
  * Nothing is computed here that the engine computes elsewhere: the module is loaded and translated as on a device, in
- * arenas of different sizes. Loading succeeds from some size on, so halving finds that size.
+ * arenas of different sizes. From some size on loading succeeds, and from some size on it leaves enough for the
+ * translations (the stack's share grows with the arena, but slower than it), so halving finds those sizes.
  *
  * Translating a function takes room for its code and, until it is done, some more. Codes add up whatever the order; the
  * worst is the function with the greatest demand coming last, so that demand is found for each.
  */
+#include "../src/error.h"
 #include "../src/runtime.h"
 #include "inspect.h"
 
@@ -68,13 +70,14 @@ static uint64_t find_room(struct ee_instance *in, struct ee_func *function, uint
     return high;
 }
 
-/* Bytes from the arena's start that translations reach at most; the instance is of no use afterwards. */
-static uint64_t find_reach(struct ee_instance *in)
+/* Bytes that translations take at most, behind what loading takes; the instance is of no use afterwards. */
+static uint64_t find_translations(struct ee_instance *in)
 {
     uint32_t first = in->module->imported_functions;
+    uint64_t loaded = in->arena.used;
     for (uint32_t i = first; i < in->module->function_count; i++)
         (void)ee_inspect_translate(in, i);
-    uint64_t all = in->arena.used, extra = 0, code;
+    uint64_t all = in->arena.used - loaded, extra = 0, code;
     for (uint32_t i = first; i < in->module->function_count; i++) {
         struct ee_func *function = &in->functions[i];
         if (!translates(in, function, in->arena.limit - in->arena.used, &code))
@@ -88,41 +91,63 @@ static uint64_t find_reach(struct ee_instance *in)
     return all + extra + ALIGNMENT_SLACK;
 }
 
+struct question {
+    const uint8_t *bytes;
+    size_t size;
+    const struct ee_config *config;
+};
+
+/* Does the module load in an arena of this size, and leave so much of it? *usage is then what it took. */
+static bool is_enough(const struct question *q, uint64_t arena_size, uint64_t left, struct ee_usage *usage)
+{
+    struct ee_instance *in;
+    struct ee_error ignored;
+    if (load(q->bytes, q->size, q->config, arena_size, &in, &ignored) != EE_OK)
+        return false;
+    ee_instance_usage(in, usage);
+    return in->arena.limit - in->arena.used >= left;
+}
+
+/* The least multiple of STEP from `low` on that is enough; `high` is, or nothing. *usage: with it. */
+static uint64_t find_least(const struct question *q, uint64_t low, uint64_t high, uint64_t left, struct ee_usage *usage)
+{
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2 / STEP * STEP;
+        if (is_enough(q, middle, left, usage))
+            high = middle;
+        else
+            low = middle + STEP;
+    }
+    return is_enough(q, high, left, usage) ? high : 0;
+}
+
 enum ee_status ee_find_requirements(const uint8_t *bytes, size_t size, const struct ee_config *config,
                                     struct ee_requirements *requirements, struct ee_error *error)
 {
     struct ee_instance *in;
-    struct ee_error ignored;
     enum ee_status status = load(bytes, size, config, config->arena_size, &in, error);
     if (status != EE_OK)
         return status;
     struct ee_usage usage;
     ee_instance_usage(in, &usage);
     uint64_t memory = usage.memory_bytes;
-    uint64_t low = round_up(in->arena.used + memory), high = round_up(usage.bookkeeping_bytes + memory);
-    if (load(bytes, size, config, low, &in, &ignored) == EE_OK) {
-        high = low;
-    } else {
-        while (high - low > STEP) {
-            uint64_t middle = low + round_up((high - low) / 2);
-            if (middle == high)
-                middle -= STEP;
-            if (load(bytes, size, config, middle, &in, &ignored) == EE_OK)
-                high = middle;
-            else
-                low = middle;
-        }
-    }
+    uint64_t least = find_least(&(struct question){bytes, size, config}, round_up(memory + STEP),
+                                round_up(usage.bookkeeping_bytes + memory), 0, &usage);
     status = load(bytes, size, config, config->arena_size, &in, error);
     if (status != EE_OK)
         return status;
-    uint64_t run = round_up(find_reach(in) + memory);
+    uint64_t translations = find_translations(in);
     ee_instance_usage(in, &usage);
+    uint64_t code = usage.code_bytes;
+    uint64_t run = find_least(&(struct question){bytes, size, config}, least, config->arena_size / STEP * STEP,
+                              translations, &usage);
+    if (run == 0)
+        return ee_fail_memory(error, &in->arena, "all translated functions");
     *requirements = (struct ee_requirements){
-        .load_bytes = high,
-        .run_bytes = run > high ? run : high,
+        .load_bytes = least,
+        .run_bytes = run,
         .memory_bytes = memory,
-        .code_bytes = usage.code_bytes,
+        .code_bytes = code,
         .stack_bytes = usage.stack_bytes,
     };
     return EE_OK;

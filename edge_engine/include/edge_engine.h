@@ -120,14 +120,21 @@ typedef bool (*ee_resolver)(void *context, const struct ee_import_request *reque
 struct ee_config {
     void *arena;        /* page-aligned (4 KiB) */
     size_t arena_size;  /* bytes, multiple of 4 KiB; EE_GUARD_SIZE unmapped bytes follow (unless EE_EXPLICIT_CHECKS) */
-    size_t stack_size;  /* bytes of the arena for wasm call frames; 0: EE_DEFAULT_STACK_SIZE */
+    size_t stack_size;  /* bytes of the arena for wasm call frames; 0: see EE_STACK_SHARE */
     uint32_t max_pages; /* ceiling for linear memory, in units of EE_PAGE_SIZE; 0: whatever fits */
     bool metered;       /* translate with fuel checks; without, fuel is ignored and costs nothing */
     uint64_t fuel;      /* instructions a metered instance may execute before EE_TRAP_FUEL_EXHAUSTED */
     ee_resolver resolver;
     void *resolver_context;
 };
-#define EE_DEFAULT_STACK_SIZE (64u * 1024u)
+
+/*
+ * Call frames get, unless the configuration says how much, this part of what memory and tables leave of the arena, but at
+ * least and at most so many bytes. The rest is for translated code: a tight arena is better used for that.
+ */
+#define EE_STACK_SHARE 16u
+#define EE_LEAST_STACK_SIZE (4u * 1024u)
+#define EE_MOST_STACK_SIZE (64u * 1024u)
 
 /*
  * Decodes and validates the whole module, links it, places its memory and segments. Does not run the start function.

@@ -83,6 +83,12 @@ static bool place_tables(struct ee_instance *in)
 
 static bool place_stack(struct ee_instance *in)
 {
+    if (in->stack_size == 0) {
+        size_t share = (in->arena.limit - in->arena.used) / EE_STACK_SHARE;
+        in->stack_size = share < EE_LEAST_STACK_SIZE ? EE_LEAST_STACK_SIZE
+                         : share > EE_MOST_STACK_SIZE ? EE_MOST_STACK_SIZE
+                                                      : share & ~(size_t)15;
+    }
     size_t size = (in->stack_size + 15) & ~(size_t)15;
     in->stack_base = ee_arena_alloc(&in->arena, size + EE_STACK_RED_ZONE, 16);
     if (in->stack_base == NULL)
@@ -138,7 +144,7 @@ enum ee_status ee_load(const uint8_t *bytes, size_t size, const struct ee_config
     in->arena = arena;
     in->arena_size = config->arena_size;
     in->max_pages = config->max_pages;
-    in->stack_size = config->stack_size != 0 ? config->stack_size : EE_DEFAULT_STACK_SIZE;
+    in->stack_size = config->stack_size;
     in->metered = config->metered;
     ee_set_fuel(in, config->fuel);
     if (!place_handlers(in))

@@ -65,6 +65,7 @@ typedef uint16_t ee_word __attribute__((aligned(1)));
 
 /* Operands, by their distance from pc. */
 #define U16(offset) (*(const ee_u16u *)(pc + (offset)))
+#define I16(offset) (*(const ee_i16u *)(pc + (offset)))
 #define U32(offset) (*(const ee_u32u *)(pc + (offset)))
 #define I32(offset) (*(const ee_i32u *)(pc + (offset)))
 #define U64(offset) (*(const ee_u64u *)(pc + (offset)))

@@ -64,10 +64,11 @@ static void resolve(struct ee_translator *t, uint32_t index)
     struct ee_entry *e = &t->stack[index];
     struct ee_accumulator *acc = &t->acc[EE_CLASS_INT];
     ee_spill(t, EE_CLASS_INT);
+    bool is_short = (int32_t)e->value == (int16_t)e->value;
     if (acc->home == e->slot)
-        EE_DO(t, EE_DO_i32_add_ak_a, e->value);
+        EE_DO(t, (uint16_t)(is_short ? EE_DO_i32_add_ak_a : EE_DO_i32_add_aq_a), e->value);
     else
-        EE_DO(t, EE_DO_i32_add_sk_a, EE_SLOT(e->slot), e->value);
+        EE_DO(t, (uint16_t)(is_short ? EE_DO_i32_add_sk_a : EE_DO_i32_add_sq_a), EE_SLOT(e->slot), e->value);
     *acc = (struct ee_accumulator){.entry = index, .home = EE_NO_SLOT, .producer = t->serial - 1};
     alias(t, e->slot, -1);
     t->sums--;
@@ -158,6 +159,13 @@ static void copy(struct ee_translator *t, uint8_t type, uint32_t from, uint32_t 
     EE_DO(t, (uint16_t)(type == EE_V128 ? EE_DO_copy_v : EE_DO_copy), EE_SLOT(from), EE_SLOT(to));
 }
 
+/* 0, 1, 2: 16, 32 or 64 bits make the slot's value, sign-extended; of an i32 or f32 the lower 32 matter. */
+static uint32_t const_size(const struct ee_entry *e)
+{
+    int64_t value = e->type == EE_I32 || e->type == EE_F32 ? (int32_t)e->value : (int64_t)e->value;
+    return value == (int16_t)value ? 0 : value == (int32_t)value ? 1 : 2;
+}
+
 static void load_const(struct ee_translator *t, const struct ee_entry *e)
 {
     if (e->type == EE_V128) {
@@ -168,10 +176,9 @@ static void load_const(struct ee_translator *t, const struct ee_entry *e)
         EE_DO(t, EE_DO_const_f64, e->value);
     } else if (e->type == EE_F32) {
         EE_DO(t, EE_DO_const_f32, e->value);
-    } else if ((int64_t)e->value == (int32_t)e->value || e->type == EE_I32) {
-        EE_DO(t, EE_DO_const_a, e->value);
     } else {
-        EE_DO(t, EE_DO_const64_a, e->value);
+        static const uint16_t operations[] = {EE_DO_const_a, EE_DO_const32_a, EE_DO_const64_a};
+        EE_DO(t, operations[const_size(e)], e->value);
     }
 }
 
@@ -204,8 +211,8 @@ void ee_store_entry(struct ee_translator *t, const struct ee_entry *e, uint32_t 
         store_acc(t, e->type, slot, false);
     } else {
         overwritten(t, slot, 1);
-        bool is_short = (int64_t)e->value == (int32_t)e->value || e->type == EE_I32 || e->type == EE_F32;
-        EE_DO(t, (uint16_t)(is_short ? EE_DO_const_s : EE_DO_const64_s), e->value, EE_SLOT(slot));
+        static const uint16_t operations[] = {EE_DO_const_s, EE_DO_const32_s, EE_DO_const64_s};
+        EE_DO(t, operations[const_size(e)], e->value, EE_SLOT(slot));
     }
 }
 

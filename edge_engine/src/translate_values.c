@@ -18,10 +18,26 @@ struct form {
 
 static void add_operand(struct form *form, uint64_t operand) { form->operands[form->count++] = operand; }
 
-static bool fits_operand(const struct ee_entry *e)
+/* Constants in form K of stores and sums have 16 bits, those of other instructions 32; floating-point ones are whole. */
+static bool fits_16_bits(const struct ee_entry *e)
 {
-    return e->place == EE_AT_CONST && e->type != EE_V128 &&
-           (e->type != EE_I64 || (int64_t)e->value == (int32_t)e->value);
+    int64_t value = e->type == EE_I32 ? (int32_t)e->value : (int64_t)e->value;
+    return (e->type != EE_I32 && e->type != EE_I64) || value == (int16_t)value;
+}
+
+static bool fits_operand(const struct ee_translator *t, const struct ee_entry *e)
+{
+    if (t->instruction.op == EE_OP_I32_ADD || t->instruction.op == EE_OP_I64_ADD)
+        return fits_16_bits(e);
+    return e->type != EE_I64 || (int64_t)e->value == (int32_t)e->value;
+}
+
+/* Of a shift's constant only the lowest bits count (core spec 4.3.2): so many fit into form K. */
+static uint64_t shift_mask(uint16_t op)
+{
+    if (op >= EE_OP_I32_SHL && op <= EE_OP_I32_ROTR)
+        return 31;
+    return op >= EE_OP_I64_SHL && op <= EE_OP_I64_ROTR ? 63 : UINT64_MAX;
 }
 
 static uint8_t type_of(char letter)
@@ -71,7 +87,9 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
         b = swap;
     }
     ee_spill(t, ee_class(result));
-    bool wide = b.place == EE_AT_CONST && !fits_operand(&b);
+    if (b.place == EE_AT_CONST)
+        b.value &= shift_mask(t->instruction.op);
+    bool wide = b.place == EE_AT_CONST && !fits_operand(t, &b);
     bool lean = shape->kind == EE_SHAPE_BINARY_LEAN;
     if (b.place == EE_AT_CONST && (lean || (wide && shape->kind != EE_SHAPE_BINARY_WIDE))) {
         ee_in_slot(t, &b);
@@ -134,6 +152,33 @@ static void unary(struct ee_translator *t, const struct ee_shape *shape, uint8_t
     produce(t, shape->first + (has_twins ? sources * 2 : sources), &form, result, has_twins);
 }
 
+/*
+ * An address just popped and the instruction's offset: a constant takes it in, if they have a sum below 2^32; where it
+ * has more than 16 bits the accumulator, free of the value to be stored, becomes the sum. Returns the offset that is left.
+ */
+static uint64_t whole_address(struct ee_translator *t, struct ee_entry *a)
+{
+    uint64_t offset = t->instruction.value;
+    if (a->place == EE_AT_CONST) {
+        uint64_t sum = (uint32_t)a->value + offset;
+        if (sum <= UINT32_MAX) {
+            a->value = sum;
+            return 0;
+        }
+        ee_in_slot(t, a);
+    }
+    if (offset <= UINT16_MAX)
+        return offset;
+    ee_spill(t, EE_CLASS_INT);
+    if (ee_in_acc(t, a))
+        EE_DO(t, EE_DO_address_a, offset);
+    else
+        EE_DO(t, EE_DO_address_s, EE_SLOT(a->slot), offset);
+    t->acc[EE_CLASS_INT] = (struct ee_accumulator){EE_NO_ENTRY, EE_NO_PRODUCER, EE_NO_SLOT};
+    a->place = EE_AT_ACC;
+    return 0;
+}
+
 static void load(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
     if (t->instruction.value != 0)
@@ -142,6 +187,7 @@ static void load(struct ee_translator *t, const struct ee_shape *shape, uint8_t 
     struct form form = {.count = 0};
     uint32_t sources = EE_LOAD_A;
     ee_spill(t, ee_class(result));
+    uint64_t offset = whole_address(t, &a);
     if (a.place == EE_AT_SUM) {
         sources = EE_LOAD_C;
         add_operand(&form, EE_SLOT(a.slot));
@@ -153,8 +199,8 @@ static void load(struct ee_translator *t, const struct ee_shape *shape, uint8_t 
         sources = EE_LOAD_S;
         add_operand(&form, EE_SLOT(a.slot));
     }
-    if (sources != EE_LOAD_C)
-        add_operand(&form, t->instruction.value);
+    if (sources != EE_LOAD_C && sources != EE_LOAD_K)
+        add_operand(&form, offset);
     produce(t, shape->first + sources * 2, &form, result, true);
 }
 
@@ -165,7 +211,10 @@ static void store(struct ee_translator *t, const struct ee_shape *shape, uint8_t
     struct form form = {.count = 0};
     uint32_t sources;
     bool both = ee_class(type) == EE_CLASS_FLOAT; /* address and value have accumulators of their own */
-    if (v.place == EE_AT_CONST && (!fits_operand(&v) || a.place == EE_AT_CONST)) {
+    if (v.place == EE_AT_ACC && !both && t->instruction.value > UINT16_MAX)
+        ee_in_slot(t, &v);
+    uint64_t offset = whole_address(t, &a);
+    if (v.place == EE_AT_CONST && (!fits_16_bits(&v) || a.place == EE_AT_CONST)) {
         if (a.place != EE_AT_CONST) {
             ee_in_slot(t, &v);
         } else {
@@ -203,8 +252,8 @@ static void store(struct ee_translator *t, const struct ee_shape *shape, uint8_t
         if (!v_acc)
             add_operand(&form, v.place == EE_AT_CONST ? v.value : EE_SLOT(v.slot));
     }
-    if (a.place != EE_AT_SUM)
-        add_operand(&form, t->instruction.value);
+    if (a.place != EE_AT_SUM && a.place != EE_AT_CONST)
+        add_operand(&form, offset);
     ee_append(t, (uint16_t)(shape->first + sources), form.count, form.operands);
 }
 

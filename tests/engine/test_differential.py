@@ -24,6 +24,11 @@ def test_generated_modules_are_valid_and_repeatable() -> None:
         assert data == generate(seed)
 
 
+def describe(seed: int) -> str:
+    """How to have a seed's module again, and the module."""
+    return f"python -m tests.fuzz.differential --first {seed} --count 1; module: {generate(seed).hex()}"
+
+
 def test_same_as_wasmtime() -> None:
     """Fixed seeds, and fresh ones that a failure names."""
     fresh = random.SystemRandom().randrange(1 << 40)
@@ -35,16 +40,19 @@ def test_same_as_wasmtime() -> None:
         for n, seed in enumerate(seeds):
             if n + 1 < len(seeds):
                 peer.ask(seeds[n + 1])
-            problem, outcome = compare(seed, peer)
-            problems += [problem] if problem else []
+            try:
+                problem, outcome = compare(seed, peer)
+            except Exception as error:
+                raise AssertionError(f"seed {seed}: {error!r}\n{describe(seed)}") from error
+            problems += [f"{problem}\n{describe(seed)}"] if problem else []
             steps = [step[1] for step in outcome.steps if isinstance(step, list) and str(step[0]).startswith("f")]
             calls += len(steps)
             returned += sum(not isinstance(step, str) for step in steps)
             reached += len(outcome.calls)
     assert not problems, "\n".join(problems)
     # Were this to fall, the comparison would be of traps alone.
-    assert returned > calls // 4
-    assert reached > len(seeds)
+    assert returned > calls // 4, f"fresh seeds from {fresh}"
+    assert reached > len(seeds), f"fresh seeds from {fresh}"
 
 
 @pytest.mark.parametrize("arena_size", [160 << 10, 224 << 10, 320 << 10])

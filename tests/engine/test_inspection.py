@@ -85,7 +85,22 @@ def test_a_greater_stack_is_counted() -> None:
     plain, more = (inspect_module(assemble(SMALL), stack_size=size).requirements for size in (0, 1 << 20))
     assert plain is not None
     assert more is not None
-    assert more.load_bytes - plain.load_bytes == (1 << 20) - (64 << 10)
+    assert more.load_bytes - plain.load_bytes == (1 << 20) - (4 << 10)
+
+
+def test_the_call_stack_is_a_share_of_what_is_free() -> None:
+    """A sixteenth, within 4 and 64 KiB, unless the limits say how much."""
+    data = assemble(SMALL)
+    for arena_size, stack in ((32 << 10, 4 << 10), (256 << 10, None), (4 << 20, 64 << 10)):
+        with load(data, arena_size) as instance:
+            usage = instance.usage
+            tables = usage.bookkeeping_bytes - usage.stack_bytes
+            if stack is None:
+                assert abs(usage.stack_bytes - (arena_size - tables) // 16) < 16
+            else:
+                assert usage.stack_bytes == stack
+    with Instance(Module(data), limits=Limits(arena_size=64 << 10, stack_size=40 << 10)) as instance:
+        assert instance.usage.stack_bytes == 40 << 10
 
 
 def test_refusal_names_the_need() -> None:

@@ -163,7 +163,11 @@ class Body:
         return self.value("i", depth)
 
     def memarg(self, row: Row) -> bytes:
-        offset = self.r.choice((0, 0, 1, 8, 15, 255, 4096)) if self.r.random() < 0.98 else self.r.randrange(1 << 32)
+        offset = (
+            self.r.choice((0, 0, 0, 1, 8, 15, 255, 4096, 65535, 65536))
+            if self.r.random() < 0.98
+            else self.r.randrange(1 << 32)
+        )
         return unsigned(self.r.randint(0, row.aux)) + unsigned(offset)
 
     def apply(self, row: Row, depth: int) -> bytes:
