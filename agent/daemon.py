@@ -350,6 +350,7 @@ class Agent:
             version=status.device_version if status else "",
             arena=status.arena if status else 0,
             image=status.image if status else "",
+            device_class=status.device_class if status else "",
             native=status.native if status else "",
             boot=self._boot,
             report=self._reports,

@@ -315,6 +315,8 @@ class State:
     """Bytes that a module may use on the device; 0: unknown."""
     image: str = ""
     """Of the device: "development" or "release"; "" while unknown."""
+    device_class: str = ""
+    """Of the device, that of manifests; "" while unknown."""
     native: str = ""
     """Machine whose native code the device runs; "": none, or unknown."""
     boot: bytes = bytes(ID_SIZE)
@@ -352,6 +354,7 @@ class State:
             version=fields.text("version", ""),
             arena=fields.unsigned("arena", 1 << 63, 0),
             image=fields.text("image", ""),
+            device_class=fields.text("class", ""),
             native=fields.text("native", ""),
             boot=fields.id("boot", bytes(ID_SIZE)),
             report=fields.unsigned("report", 1 << 63, 0),
@@ -373,6 +376,7 @@ class State:
                 "version": self.version,
                 "arena": self.arena,
                 "image": self.image,
+                "class": self.device_class,
                 "boot": self.boot,
                 "report": self.report,
                 "slots": [{k: v for k, v in vars(slot).items() if v is not None} for slot in self.slots],

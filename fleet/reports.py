@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 __all__ = ["Merged", "merge", "newest"]
 
 COLUMNS = (
-    "id", "name", "status", "boot", "report", "online", "link", "kernel", "version", "image", "arena", "applied",
-    "accepted", "errors", "desired_sequence",
+    "id", "name", "status", "boot", "report", "online", "link", "kernel", "version", "image", "device_class", "arena",
+    "applied", "accepted", "errors", "desired_sequence",
 )  # fmt: skip
 MAX_EXIT = 1 << 31
+TOLD = {"kernel": 64, "version": 64, "image": 64, "device_class": 32}
+"""Texts that are kept until another one is reported, and the characters that their columns hold."""
 
 
 @dataclass
@@ -152,7 +154,10 @@ def _load_slots(session: Session, numbers: list[int]) -> dict[int, dict[int, dic
 
 def _values(row: Any, state: State | None, *, gone: bool, now_ms: int) -> dict[str, Any]:
     """Give the new columns of a device."""
-    names = ("boot", "report", "online", "link", "kernel", "version", "image", "arena", "applied", "accepted", "errors")
+    names = (
+        "boot", "report", "online", "link", "kernel", "version", "image", "device_class", "arena", "applied",
+        "accepted", "errors",
+    )  # fmt: skip
     values = {name: getattr(row, name) for name in names} | {"progress": {}}
     if state is not None:
         values |= {
@@ -168,7 +173,7 @@ def _values(row: Any, state: State | None, *, gone: bool, now_ms: int) -> dict[s
                 for slot, way in state.progress.items()
             },
         }
-        told = {name: _clean(getattr(state, name))[:64] for name in ("kernel", "version", "image")}
+        told = {name: _clean(getattr(state, name))[:most] for name, most in TOLD.items()}
         values |= {name: text for name, text in told.items() if text}
         values["arena"] = state.arena or values["arena"]
     if gone:

@@ -67,6 +67,7 @@ class Traits:
     boot_s: float = 1.0
     kernel: str = "virtual"
     version: str = "0.1.0"
+    device_class: str = "virtual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -542,6 +543,7 @@ class VirtualDevice:
             version=self.traits.version,
             arena=ARENA,
             image="development",
+            device_class=self.traits.device_class,
             boot=self._boot,
             report=self._reports,
             slots=tuple(self._slot_report(n, slot) for n, slot in enumerate(self._slots)),

@@ -229,6 +229,7 @@ class StatusAnswer(message.ReadResponse, _Answer):
     """"flash": modules survive a loss of power; "ram"."""
     image: str = ""
     """"development": runs unsigned modules, too; "release"."""
+    device_class: Annotated[str, Field(alias="class")] = ""
     slots: list[SlotStatus]
 
     @classmethod

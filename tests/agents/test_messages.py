@@ -67,7 +67,7 @@ def test_state_round_trip():
     )  # fmt: skip
     state = State(
         True, "dev", 7, 8, True, "stand-in", "0.1.0", (report,), {1: Progress(DIGEST, 1, 5, "pull")}, {0: "no"},
-        image="release", boot=b"12345678", report=9,
+        image="release", device_class="pump", boot=b"12345678", report=9,
     )  # fmt: skip
     assert State.parse(state.encode()) == state
 

@@ -87,6 +87,10 @@ async def test_simulate_virtual_devices_and_one_in_the_host_simulator(tmp_path):
                 raise AssertionError(f"simulate ended: {(await process.stdout.read()).decode()}")
 
             await counted(lambda found: sum(d["online"] and d["link"] for d in found) == 21)
+            page = await site.ask("GET", "/devices", params={"filter": "class = qemu-virt"})
+            assert [device["name"] for device in page["devices"]] == ["sim-sim-0"]
+            page = await site.ask("GET", "/devices", params={"filter": "class = virtual"})
+            assert len(page["devices"]) == 20
             digest = await site.upload(module(1, 3000))
             names = device_names(20)
             await site.deploy(names, digest)

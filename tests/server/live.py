@@ -146,6 +146,7 @@ class FakeAgent:
     seen: list[int] = field(default_factory=list)
     """Sequences of desired states, as they came."""
     applied: int = 0
+    device_class: str = ""
     reports: int = 0
     broken: int = 0
     """Orders that fail from here on."""
@@ -167,6 +168,7 @@ class FakeAgent:
             version="0.1.0",
             slots=tuple(self.slots.values()),
             arena=8 << 20,
+            device_class=self.device_class,
             errors=self.errors,
             boot=self.boot,
             report=self.reports,

@@ -37,6 +37,32 @@ async def test_a_module_reaches_devices_and_the_next_replaces_it(tmp_path):
         assert {(entry["digest"], entry["devices"]) for entry in counts["modules"]} == {(first, 1), (second, 1)}
 
 
+async def test_devices_are_found_by_the_class_that_they_report(tmp_path):
+    async with serving(tmp_path) as live, contextlib.AsyncExitStack() as stack:
+        agents = await devices(live, "dev1", "dev2", "dev3")
+        for agent, name in zip(agents, ("pump", "valve", ""), strict=True):
+            agent.device_class = name
+            await stack.enter_async_context(agent.running())
+
+        async def found(text):
+            return [row["name"] for row in (await live.ask("GET", "/devices", params={"filter": text}))["devices"]]
+
+        async def good():
+            return (await live.ask("GET", "/overview"))["states"].get("good") == 3
+
+        await until(good, "all reports")
+        assert await found("class = pump") == ["dev1"]
+        assert await found("class in (pump, valve)") == ["dev1", "dev2"]
+        assert await found("class != pump") == ["dev2", "dev3"]
+        assert (await live.device("dev1"))["class"] == "pump"
+        agents[0].device_class = ""  # not known for a while: what was known stays
+        agents[0].report()
+        agents[1].device_class = "w" * 100  # longer than a class can be
+        agents[1].report()
+        await until(lambda: found(f"class = {'w' * 32}"), "the longest class")
+        assert await found("class = pump") == ["dev1"]
+
+
 async def test_output_counters_and_commands(tmp_path):
     async with serving(tmp_path) as live:
         (agent,) = await devices(live, "dev1")

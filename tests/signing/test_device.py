@@ -70,7 +70,7 @@ async def refused(link: Link, slot: int, module: bytes, reasons: tuple[str, ...]
 
 async def _release(link: Link, world: World) -> None:
     status = await link.status()
-    assert status.image == "release"
+    assert (status.image, status.device_class) == ("release", "qemu-virt")
 
     await refused(link, 0, ENDLESS, ("UNSIGNED",))
     module = m.compile_c(SHOWS_ITS_RIGHTS)
@@ -116,7 +116,7 @@ async def _after_power(link: Link, world: World) -> None:
 
 async def _development(link: Link, world: World) -> None:
     status = await link.status()
-    assert status.image == "development"
+    assert (status.image, status.device_class) == ("development", "qemu-virt")
     ended = await run_module(link, 0, m.module(m.NOP))
     assert (ended.status.state, ended.status.signed) == ("exited", False)
     await refused(link, 0, world.sign(), ("UNKNOWN_KEY",))
