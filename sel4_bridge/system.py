@@ -48,7 +48,7 @@ GIB = 1024 * MIB
 
 SLOTS = 2
 ARENA_SIZE = 8 * MIB  # bytes a slot, multiple of 2 MiB
-MODULE_SIZE = 4 * MIB  # bytes a slot, multiple of 2 MiB: active module and candidate share it
+MODULE_SIZE = 8 * MIB  # bytes a slot, multiple of 2 MiB: active module and candidate share it
 CODE_SIZE = 2 * MIB  # bytes a slot, multiple of 2 MiB: native code, written by the supervisor, run by the engine alone
 NATIVE_STACK_SIZE = 256 * KIB  # bytes a slot: what a module's run has of the machine's stack
 NATIVE_STACK_RESERVE = 48 * KIB  # of it for the engine and the bridge below native code

@@ -145,7 +145,7 @@ bool sb_imports_resolve(void *context, const struct ee_import_request *request, 
                 continue;
             }
             if (modules[m].unstable && !sb_wasi_rows[row].unstable) {
-                return refuse(imports, request, " means something else in wasi_unstable and is not provided there");
+                return refuse(imports, request, " is not provided in wasi_unstable, where it means something else or does not exist");
             }
             return link_row(imports, request, &sb_wasi_rows[row], import);
         }

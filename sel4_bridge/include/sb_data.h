@@ -6,7 +6,8 @@
  * answer is an enum sb_errno. A path is relative to the slot's directory, components joined by single '/', none of them
  * "." or ".."; "" is the directory itself. What was written to a file is on flash, all of it, when SB_DATA_SYNC,
  * SB_DATA_CLOSE or SB_DATA_RESET has answered, else what was there before; everything else is on flash when it has
- * answered. Files that lost their last name while they were open lie under SB_DATA_GONE until they are closed.
+ * answered. SB_PENDING, of writes and resizes, says that a part of the zeros that a file grows by is there: who asks again
+ * gets further, and others have had their turn. Files that lost their last name while they were open lie under SB_DATA_GONE until they are closed.
  */
 #pragma once
 

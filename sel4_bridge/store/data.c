@@ -387,14 +387,31 @@ static uint16_t may_grow(const struct data_slot *slot, const struct data_file *f
     return fits ? SB_E_SUCCESS : SB_E_NOSPC;
 }
 
+/* Zeros at its end until it has `size` bytes, as many as one call writes at most; SB_PENDING: more are to come. */
+static uint16_t grow(struct data_slot *slot, struct data_file *file, uint64_t size)
+{
+    uint64_t missing = size - file->counted;
+    lfs_size_t part = (lfs_size_t)(missing < SB_DATA_BYTES ? missing : SB_DATA_BYTES);
+    memset(data.region->bytes, 0, part);
+    lfs_soff_t at = lfs_file_seek(data.lfs, &file->file, 0, LFS_SEEK_END);
+    lfs_ssize_t written = at < 0 ? (lfs_ssize_t)at : lfs_file_write(data.lfs, &file->file, data.region->bytes, part);
+    recount(slot, file, (uint32_t)lfs_file_size(data.lfs, &file->file));
+    return written < 0 ? errno_of((int)written) : part < missing ? SB_PENDING : SB_E_SUCCESS;
+}
+
 static uint16_t resize(struct data_slot *slot, struct data_file *file, uint64_t size, uint64_t now_ns)
 {
     uint16_t error = may_grow(slot, file, size);
-    if (error == SB_E_SUCCESS) {
+    if (error != SB_E_SUCCESS) {
+        return error;
+    }
+    if (size > file->counted) {
+        error = grow(slot, file, size);
+    } else {
         error = errno_of(lfs_file_truncate(data.lfs, &file->file, (lfs_off_t)size));
         recount(slot, file, (uint32_t)lfs_file_size(data.lfs, &file->file));
-        file->times.mtim_ns = file->times.ctim_ns = now_ns;
     }
+    file->times.mtim_ns = file->times.ctim_ns = now_ns;
     return error;
 }
 
@@ -416,6 +433,10 @@ static uint16_t write_file(struct data_slot *slot, struct data_file *file, uint6
     }
     size = size < end - offset ? size : end - offset;
     uint16_t error = may_grow(slot, file, offset + size);
+    if (error == SB_E_SUCCESS && offset > file->counted) { /* the gap first; what is to be written comes again then */
+        error = grow(slot, file, offset);
+        return error == SB_E_SUCCESS ? SB_PENDING : error;
+    }
     error = error == SB_E_SUCCESS ? seek(file, offset) : error;
     if (error != SB_E_SUCCESS) {
         return error;

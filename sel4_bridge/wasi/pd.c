@@ -5,6 +5,9 @@
  * Contract: an engine calls with a message of sb_message.h on its own channel; the channel alone says which slot it is.
  * Nothing here blocks: a call that waits is answered SB_PENDING, and the engine is notified when it should ask again,
  * at its timer's end or when the supervisor has read from a full log. Output notifies the supervisor.
+ * The kernel charges a call's time to this domain, not to the caller, who could so keep the CPU from engines of its
+ * priority for ever. So the time that a slot's calls take in the store is owed to the others: while one of them runs and
+ * does not wait, the slot's next call is answered SB_PENDING for as long as that.
  *
  * Does NOT: start or stop engines. Time is CNTPCT (sb_counter.h).
  */
@@ -20,6 +23,7 @@
 
 #define COUNTERS_EVERY 64u /* calls; the statistics lag behind by less */
 #define NS_PER_S UINT64_C(1000000000)
+#define TURN_NS UINT64_C(1000000) /* an engine's time slice: less is not worth a pause */
 
 uintptr_t sb_system_vaddr, sb_data_vaddr;
 #define SB_X(s) uintptr_t sb_io##s##_vaddr, sb_launch##s##_vaddr, sb_log##s##_vaddr, sb_mail##s##_vaddr, sb_tree##s##_vaddr;
@@ -31,6 +35,9 @@ struct pd_slot {
     struct sb_output output;
     uint64_t wake_ns; /* UINT64_MAX: no wish */
     bool waits_for_output;
+    bool waits;           /* its last call was answered SB_PENDING, and nobody has woken it since */
+    uint64_t owed_ns;     /* time that the store has worked for it */
+    uint64_t pause_end_ns; /* until then the others have their turn; 0: no pause */
     uint64_t count; /* of the sender, in the last call's label */
     struct sb_message answer; /* to it */
 };
@@ -40,6 +47,7 @@ static struct sb_random random_state;
 static uint32_t seed_generation; /* of the seed last mixed in */
 static uint64_t armed_ns = UINT64_MAX;
 static uint64_t frequency_hz;
+static uint64_t store_ns; /* of the call that is being served */
 
 static uint64_t ticks_to_ns(uint64_t count)
 {
@@ -146,7 +154,9 @@ static uint16_t ask_store(void *context, uint64_t label, const uint64_t argument
     for (unsigned i = 0; i < SB_DATA_ARGUMENTS; i++) {
         microkit_mr_set((seL4_Uint8)i, arguments[i]);
     }
+    uint64_t start_ns = monotonic_ns(context);
     (void)microkit_ppcall(SB_CH_WASI_STORE, microkit_msginfo_new(label, SB_DATA_ARGUMENTS));
+    store_ns += monotonic_ns(context) - start_ns;
     for (unsigned i = 0; i < SB_DATA_RESULTS; i++) {
         results[i] = microkit_mr_get((seL4_Uint8)(1 + i));
     }
@@ -184,6 +194,12 @@ void init(void)
 #undef SB_X
 }
 
+static void wake(uint32_t slot)
+{
+    slots[slot].waits = false;
+    microkit_notify(SB_CH_WASI_ENGINE(slot));
+}
+
 static void timer_fired(void)
 {
     uint64_t now_ns = monotonic_ns(NULL);
@@ -191,7 +207,7 @@ static void timer_fired(void)
     for (uint32_t s = 0; s < SB_SLOTS; s++) {
         if (slots[s].wake_ns <= now_ns) {
             slots[s].wake_ns = UINT64_MAX;
-            microkit_notify(SB_CH_WASI_ENGINE(s));
+            wake(s);
         }
     }
     arm();
@@ -203,11 +219,11 @@ static void supervisor_notified(void)
     for (uint32_t s = 0; s < SB_SLOTS; s++) {
         sb_wasi_slot_ended(&slots[s].wasi);
         if (sb_wasi_slot_mail(&slots[s].wasi)) {
-            microkit_notify(SB_CH_WASI_ENGINE(s));
+            wake(s);
         }
         if (slots[s].waits_for_output) {
             slots[s].waits_for_output = false;
-            microkit_notify(SB_CH_WASI_ENGINE(s));
+            wake(s);
         }
     }
 }
@@ -250,6 +266,45 @@ static void note_waiting(struct pd_slot *slot, bool waits)
     }
 }
 
+/* Another slot's module could use the CPU now. */
+static bool others_run(uint32_t number)
+{
+    for (uint32_t s = 0; s < SB_SLOTS; s++) {
+        const struct sb_launch *launch = slots[s].wasi.launch;
+        uint32_t generation = __atomic_load_n(&launch->generation, __ATOMIC_RELAXED);
+        bool over = __atomic_load_n(&launch->ended, __ATOMIC_RELAXED) == generation;
+        if (s != number && generation != 0 && !over && !slots[s].waits) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The slot's call is not served yet: its pause goes on. */
+static bool pauses(struct pd_slot *slot, uint32_t number)
+{
+    if (monotonic_ns(NULL) >= slot->pause_end_ns || !others_run(number)) {
+        slot->pause_end_ns = 0;
+        return false;
+    }
+    wake_at(NULL, number, slot->pause_end_ns);
+    return true;
+}
+
+/* After a call that the store has worked for. One of which a part is done goes on after as long as that part took. */
+static void owe(struct pd_slot *slot, uint32_t number, bool pending)
+{
+    slot->owed_ns += store_ns;
+    if (slot->owed_ns >= TURN_NS) {
+        slot->pause_end_ns = monotonic_ns(NULL) + slot->owed_ns;
+        slot->owed_ns = 0;
+    }
+    if (pending) {
+        wake_at(NULL, number, slot->pause_end_ns != 0 && others_run(number) ? slot->pause_end_ns : monotonic_ns(NULL));
+    }
+    store_ns = 0;
+}
+
 microkit_msginfo protected(microkit_channel ch, microkit_msginfo msginfo)
 {
     uint32_t number = ch - SB_CH_WASI_ENGINE(0);
@@ -275,8 +330,17 @@ microkit_msginfo protected(microkit_channel ch, microkit_msginfo msginfo)
     for (uint32_t word = 0; word < message.count && word < SB_MESSAGE_WORDS; word++) {
         message.words[word] = microkit_mr_get((uint8_t)word);
     }
-    sb_wasi_serve(&slot->wasi, &message);
+    slot->waits = false;
+    if (slot->pause_end_ns != 0 && pauses(slot, number)) {
+        message = (struct sb_message){.count = 1, .words = {SB_PENDING}};
+    } else {
+        sb_wasi_serve(&slot->wasi, &message);
+    }
+    if (store_ns != 0) {
+        owe(slot, number, message.words[0] == SB_PENDING);
+    }
     if (message.words[0] == SB_PENDING) {
+        slot->waits = true;
         note_waiting(slot, true);
     }
     if (message.words[0] != SB_E_SUCCESS || slot->wasi.counters.calls % COUNTERS_EVERY == 0) {

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from agent.link.encoding import deflate, delta
+from sel4_bridge.system import MODULE_SIZE
 from tests.supervisor.device import STATE_EXITED, WRITE, Device
 
 DEFLATE, DELTA = 1, 2
 INVALID_HASH, HASH_NOT_FOUND, NO_FREE_SLOT, INVALID_LENGTH, TOO_LARGE = 24, 8, 9, 21, 30
-MIB = 1 << 20
 
 
 def sha(data: bytes) -> bytes:
@@ -105,8 +105,8 @@ def test_what_is_said_must_come_out(device: Device) -> None:
     assert send(device, data[:-1], module, enc=DEFLATE) == error(INVALID_HASH)
     assert send(device, data, module, enc=DEFLATE, sha=sha(b"else")) == error(INVALID_HASH)
     assert send(device, data, module, enc=DEFLATE, size=0) == error(INVALID_LENGTH)
-    assert send(device, data, module, enc=DEFLATE, size=4 * MIB + 1) == error(TOO_LARGE)
-    assert send(device, data, module, enc=DEFLATE, size=4 * MIB) == error(NO_FREE_SLOT)  # no room beside it
+    assert send(device, data, module, enc=DEFLATE, size=MODULE_SIZE + 1) == error(TOO_LARGE)
+    assert send(device, data, module, enc=DEFLATE, size=MODULE_SIZE) == error(NO_FREE_SLOT)  # no room beside it
     assert send(device, data, module, enc=3) == {"rc": 3}
     assert "candidate" not in device.slot()
     assert "upload" not in device.slot()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sel4_bridge.system import MODULE_SIZE
 from tests.supervisor.device import (
     COMMAND_FAULT,
     COMMAND_RUN,
@@ -137,7 +138,7 @@ def test_uploads_that_are_refused(device: Device) -> None:
     assert upload(device, image=2, off=0, len=1, data=b"") == image_error(14)
     assert upload(device, off=0, data=b"x") == image_error(21)
     assert upload(device, off=0, len=0, data=b"") == image_error(21)
-    assert upload(device, off=0, len=4 * MIB + 1, data=b"") == image_error(30)
+    assert upload(device, off=0, len=MODULE_SIZE + 1, data=b"") == image_error(30)
     assert upload(device, off=0, len=2**64 - 1, data=b"") == image_error(30)
     assert upload(device, off=0, len=2**32 + 5, data=b"12345") == image_error(30)
     assert upload(device, off=0, len=5, sha=b"short", data=b"") == image_error(24)
@@ -152,7 +153,7 @@ def test_uploads_that_are_refused(device: Device) -> None:
 
 
 def test_active_and_candidate_share_the_region(device: Device) -> None:
-    big, other = bytes(3 * MIB), b"\1" * MIB
+    big, other = bytes(MODULE_SIZE - MIB), b"\1" * MIB
     device.upload(big, chunk=8000)
     start(device)
     assert upload(device, off=0, len=MIB + 1, sha=sha(b""), data=b"") == image_error(9)
@@ -163,11 +164,11 @@ def test_active_and_candidate_share_the_region(device: Device) -> None:
     device.upload(ONE)  # the active one is at the top now, this goes to the bottom
     start(device)
     assert module(device) == ONE
-    assert upload(device, off=0, len=4 * MIB, sha=sha(b""), data=b"") == image_error(9)
+    assert upload(device, off=0, len=MODULE_SIZE, sha=sha(b""), data=b"") == image_error(9)
 
 
 def test_the_largest_module_alone(device: Device) -> None:
-    data = random.Random(1).randbytes(4 * MIB)
+    data = random.Random(1).randbytes(MODULE_SIZE)
     device.upload(data, chunk=8000)
     start(device)
     assert module(device) == data

@@ -125,6 +125,28 @@ static void tour(void)
     printf("done\n");
 }
 
+static void gaps(void)
+{
+    struct stat after;
+    static char back[300000];
+    int fd = open("/data/gap", O_CREAT | O_RDWR, 0666);
+    CHECK(fd >= 0 && pwrite(fd, "end", 3, 200000) == 3); /* many parts on the device, one call here */
+    CHECK(fstat(fd, &after) == 0 && after.st_size == 200003);
+    CHECK(ftruncate(fd, 300000) == 0 && ftruncate(fd, 2000000) == -1 && errno == EFBIG);
+    CHECK(fstat(fd, &after) == 0 && after.st_size == 300000);
+    size_t got = 0;
+    for (ssize_t part; (part = pread(fd, back + got, sizeof back - got, (off_t)got)) > 0;) {
+        got += (size_t)part;
+    }
+    CHECK(got == sizeof back && memcmp(back + 200000, "end", 3) == 0);
+    memset(back + 200000, 0, 3);
+    for (size_t i = 0; i < sizeof back; i++) {
+        CHECK(back[i] == 0);
+    }
+    CHECK(close(fd) == 0 && unlink("/data/gap") == 0);
+    printf("done\n");
+}
+
 static void links(void)
 {
     CHECK(symlink("file", "/data/link") == -1 && errno == ENOTSUP);
@@ -202,6 +224,30 @@ static void show(const char *path)
     printf("\n");
 }
 
+/* Keeps the store busy until somebody ends it. */
+static void hammer(void)
+{
+    int fd = open("/data/busy", O_CREAT | O_RDWR, 0666);
+    CHECK(fd >= 0);
+    printf("hammering\n");
+    CHECK(fflush(stdout) == 0);
+    for (unsigned round = 0;; round++) {
+        CHECK(pwrite(fd, block, sizeof block, round % 4 * (off_t)sizeof block) > 0);
+        CHECK(fsync(fd) == 0 && count_entries("/data") > 2);
+        CHECK(ftruncate(fd, 0) == 0 && ftruncate(fd, 300000) == 0);
+    }
+}
+
+/* Needs the CPU and nothing else. */
+static void work(void)
+{
+    volatile unsigned sum = 0;
+    for (unsigned i = 0; i < 5000000; i++) {
+        sum += i;
+    }
+    printf("%u\n", sum);
+}
+
 int main(int argc, char **argv)
 {
     const char *story = argc > 1 ? argv[1] : "";
@@ -209,6 +255,8 @@ int main(int argc, char **argv)
         count();
     } else if (strcmp(story, "tour") == 0) {
         tour();
+    } else if (strcmp(story, "gaps") == 0) {
+        gaps();
     } else if (strcmp(story, "links") == 0) {
         links();
     } else if (strcmp(story, "limits") == 0) {
@@ -219,6 +267,10 @@ int main(int argc, char **argv)
         rewrite();
     } else if (strcmp(story, "whole") == 0) {
         whole();
+    } else if (strcmp(story, "hammer") == 0) {
+        hammer();
+    } else if (strcmp(story, "work") == 0) {
+        work();
     } else {
         show(story);
     }

@@ -24,11 +24,18 @@ def needs(kernel: str) -> None:
         pytest.skip("MICROKIT_SDK is not set: genuine seL4 needs the Microkit SDK")
 
 
-async def flash(device, slot, content):
-    """Upload and mark for the next start; on a machine that is too busy for the link's patience the upload goes on."""
+async def flash(device, slot, content, base=None):
+    """Upload and mark for the next start; on a machine that is too busy for the link's patience the upload goes on.
+
+    Of a `base` that is the slot's active module, only what differs is sent.
+    """
+
+    def known(digest):
+        return base if base is not None and hashlib.sha256(base).digest() == digest else None
+
     for attempt in range(UPLOADS):
         try:
-            await device.upload(slot, content)
+            await device.upload(slot, content, base=known)
             break
         except NoAnswerError:
             if attempt + 1 == UPLOADS:

@@ -59,9 +59,14 @@ static void scribble(void)
 static int wrong_answer(void)
 {
     static const char letters[] = "aabbc//..";
+    static const char *const starts[] = {"out/a", "in/a", "a", "b/a"};
     uint8_t *io = (uint8_t *)sb_io_vaddr;
     for (int i = 0; i < 64; i++) {
         io[i] = draw() % 64 == 0 ? (uint8_t)draw() : (uint8_t)letters[draw() % (sizeof letters - 1)];
+    }
+    if (draw() % 4 == 0) { /* what exists in one of the directories granted, topics included */
+        const char *start = starts[draw() % 4];
+        memcpy(io, start, strlen(start));
     }
     uint16_t count = (uint16_t)(draw() % 4 == 0 ? draw() % (MOST_WORDS + 1) : draw() % 10);
     for (uint16_t word = 0; word < count; word++) {

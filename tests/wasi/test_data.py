@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import pytest
 
 from agent.link.device import Device as Link
 from edge_engine.zig import ROOT, WASI, compile_objects, link
-from qemu.launcher import start_device
+from qemu.launcher import image_for, running_device, start_device
 from qemu.sim import SimOptions, running_simulator
 from tests.wasi.device import TIMEOUT_S, finished, flash, needs, output
 
@@ -50,6 +51,12 @@ async def test_a_tour(guest, tmp_path):
         assert await run(device, 0, "limits", "70000", grants=(*GRANT, "bytes=70000")) == ("exited", 0, "done\n")
 
 
+async def test_a_file_grows_in_parts(guest, tmp_path):
+    async with simulator(tmp_path / "flash") as device:
+        await flash(device, 0, guest)
+        assert await run(device, 0, "gaps") == ("exited", 0, "done\n")
+
+
 async def test_a_file_has_a_largest_size(guest, tmp_path):
     async with simulator(tmp_path / "flash") as device:
         await flash(device, 0, guest)
@@ -75,9 +82,10 @@ async def test_what_a_trapped_module_wrote_is_there(guest, tmp_path):
         assert await run(device, 0, "leave") == ("trapped", None, "left\n")
         await device.echo("the wasi domain has had its turn")
     async with simulator(tmp_path / "flash") as device:
+        await finished(device, 0)  # the module may have started by itself at boot
         state, code, text = await run(device, 0, "/data/left")
         assert (state, code) == ("exited", 0)
-        assert text.removeprefix("left\n") == "written\n"  # the module may have started by itself at boot
+        assert text.removeprefix("left\n") == "written\n"
 
 
 @pytest.mark.parametrize("cut", ["9", "23", "41", "58:half", "77:before"])
@@ -114,3 +122,25 @@ async def test_on_a_device_across_power_cuts(kernel, guest, tmp_path):
                 await board.stop(0)  # what was stopped does not start by itself
         finally:
             await device.power_cut()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("kernel", ["standin", "sel4"])
+async def test_long_operations_do_not_hold_up_the_other_slot(kernel, guest):
+    """One slot never lets the store rest; the other one, which needs the CPU alone, gets to its end all the same."""
+    needs(kernel)
+    async with (
+        running_device("turns", kernel=kernel, image=image_for(kernel)) as running,
+        Link(running.record.port, name="device") as device,
+    ):
+        for slot in (0, 1):
+            await flash(device, slot, guest)
+        await device.start(0, ("data", "hammer"), grants=GRANT)
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                if await output(device, 0) == b"hammering\n":
+                    break
+                await asyncio.sleep(0.05)
+        assert await run(device, 1, "work", grants=()) == ("exited", 0, f"{sum(range(5_000_000)) % 2**32}\n")
+        assert (await device.slot(0)).state == "running"
+        await device.stop(0)

@@ -85,6 +85,21 @@ def test_every_call_links_with_its_type_and_no_other(runner, wat, module):
     assert execute(runner, wat(start("", "\n".join(imports)))).returncode == 0
 
 
+@pytest.mark.parametrize("call", [call for call in CALLS if not call.unstable], ids=lambda call: call.name)
+def test_what_differs_in_wasi_unstable_is_refused_by_name(runner, wat, call):
+    types = " ".join("i64" if p == "I" else "i32" for p in call.signature.partition(":")[0])
+    done = execute(
+        runner, wat(start("", f'(import "wasi_unstable" "{call.name}" (func (param {types}) (result i32)))'))
+    )
+    assert done.returncode == 3
+    assert f"wasi_unstable.{call.name} is not provided in wasi_unstable" in done.stderr.decode()
+
+
+def test_calls_that_differ_in_wasi_unstable():
+    differ = {call.name for call in CALLS if not call.unstable and not call.extension}
+    assert differ == {"fd_seek", "fd_filestat_get", "path_filestat_get", "poll_oneoff", "sock_accept"}
+
+
 @pytest.mark.parametrize(
     ("imports", "words"),
     [

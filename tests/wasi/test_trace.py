@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
 
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sel4_bridge.trace import TracedCall, TraceError, parse, split_file
-from sel4_bridge.wasi_table import label
+from sel4_bridge.wasi_table import CALLS, Kind, label
+from tests.wasi.test_pointers import LENGTH, Case, good_values, module_text
 
 MODULE = """(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -52,6 +54,69 @@ def test_text(calls):
 def test_json(calls):
     found = calls[1].as_json(1)
     assert (found["slot"], found["call"], found["result"], found["arguments"]) == (1, "fd_close", "badf", {"fd": 9})
+
+
+FIRST_SCALAR = 1000
+EXIT_TEXT = """(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (call $exit (i32.const 0))))
+"""
+
+
+def expected(call):  # noqa: C901 - a case a kind
+    """Wasm arguments of a call with every scalar different, then what the decoder must say of it, from the table."""
+    values = iter(good_values(call))
+    params, said, results = [], {}, set()
+    for place, arg in enumerate(call.args):
+        own = [next(values) for _ in arg.kind.params]
+        match arg.kind:
+            case Kind.U32 | Kind.U64:
+                own = [FIRST_SCALAR + place] if call.returns else [0]
+                said[arg.name] = own[0]
+            case Kind.FD:
+                own = [FIRST_SCALAR + place] if place else own
+                said[arg.name] = own[0]
+            case Kind.PATH | Kind.GATHER:
+                said |= {arg.name: bytes(LENGTH), f"{arg.name}.size": LENGTH}
+            case Kind.IN_ARRAY:
+                said[f"{arg.name}.size"] = arg.size
+            case Kind.OUT_ARRAY:
+                said[f"{arg.name}.room"] = arg.size
+                results.add(f"{arg.name}.size")
+            case Kind.SCATTER | Kind.BUFFER | Kind.FILL:
+                said[f"{arg.name}.room"] = LENGTH
+                results.add(f"{arg.name}.size")
+            case Kind.ADDRESS:
+                said[arg.name] = "::"
+            case Kind.STRINGS:
+                results |= {f"{arg.name}.count", f"{arg.name}.size"}
+            case Kind.OUT_U32 | Kind.OUT_U64 | Kind.OUT_ADDRESS:
+                results.add(arg.name)
+        params += own
+    return tuple(params), said, results
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_every_row_decodes(call, runner, wat, tmp_path):
+    """What the generated stub sends is what the decoder reads, argument for argument."""
+    params, said, results = expected(call)
+    text = module_text(call, [Case(params, None)]) if call.returns else EXIT_TEXT
+    file = tmp_path / "trace"
+    command = [str(runner), "--arena", str(1 << 20), "--env", "K=1", "--trace", str(file), str(wat(text)), "--", "name"]
+    subprocess.run(command, capture_output=True, timeout=60, check=True)
+    records = [parse(record) for record in split_file(file.read_bytes())]
+    traced = next(record for record in records if record.name == call.name)
+    assert traced.label == label(call.name)
+    assert traced.arguments() == said
+    assert set(traced.results()) == (results if traced.result == "success" else set())
+    found = json.loads(json.dumps(traced.as_json(0)))
+    assert (found["call"], found["result"]) == (call.name, traced.result)
+    assert found["arguments"] == {name: v.hex() if isinstance(v, bytes) else v for name, v in said.items()}
+    line = traced.text(0)
+    assert f"{call.name}(" in line
+    assert f" = {traced.result}" in line
+    assert all(f"{name}=" in line for name in said)
 
 
 def test_pending_and_unknown():
