@@ -39,6 +39,7 @@ BARE_ROUNDS, BARE_SCALE = 5, 0.06  # emulation is slower
 COUNT_ROUNDS, COUNT_SCALE = 1, 0.02  # instructions don't vary
 PLOT_PEERS = ("wasel", "wasm3", "wasmtime")
 ERROR_LINES = 30
+CODE_LIMIT = 160 * 1024  # bytes of the engine on aarch64, without SIMD
 WIDTH = 116  # of the table where the terminal doesn't say
 
 
@@ -187,6 +188,16 @@ def show(results: Results, content: dict[str, Any], console: Console) -> None:
         show_tier(content["interpreter"], content["kernels"], console)
 
 
+def over_limit(section: dict[str, Any]) -> str | None:
+    """Say so if the engine has grown beyond its limit."""
+    size = section.get("code_size", {}).get("code_without_simd_bytes", 0)
+    if size <= CODE_LIMIT:
+        return None
+    return (
+        f"the engine without SIMD has {size:,} bytes of code, {size - CODE_LIMIT:,} more than its limit {CODE_LIMIT:,}"
+    )
+
+
 def show_tier(section: dict[str, Any], kernels: dict[str, Any], console: Console) -> None:
     """Print what is known of one of our own tiers besides times."""
     if "fuel_cost" in section:
@@ -221,6 +232,10 @@ def main(argv: list[str]) -> int:
     complete = not any(left_out) and not options.only_aarch64
     output = options.output or (ROOT / "bench" / "results.json" if complete else None)
     plot = options.plot or (ROOT / "docs" / "bench-interpreter.svg" if complete else None)
+    problem = over_limit(content.get("interpreter", {}))
+    if problem is not None:
+        print(f"bench: {problem}", file=sys.stderr)
+        return 1
     if output is not None:
         update_json(content, output)
         console.print(f"wrote {output}")

@@ -21,11 +21,36 @@ import wasmtime
 
 from edge_engine import EngineError, HostFunction, Instance, Limits, Module, ModuleError, ValueType
 from edge_engine.instance import Import
+from tests.engine.wast import convert, missing_tools, spec_tests_folder
 
 LIMITS = Limits(arena_size=4 << 20, stack_size=64 << 10, fuel=20_000)
 MOST_CALLS = 8  # exports called per module
+MOST_MODULE_BYTES = 4096
+MOST_OF_A_SCRIPT = 6
+# Scripts whose modules hold every kind of section and instruction.
+SEEDS = ("block", "br_table", "bulk", "call_indirect", "conversions", "data", "elem", "exports", "float_exprs", "func",
+         "global", "if", "imports", "linking", "loop", "memory_grow", "memory_trap", "ref_func", "select", "start",
+         "table_copy", "table_grow", "table_init", "traps", "unreached-valid")  # fmt: skip
+SIMD_SEEDS = ("simd_lane", "simd_load", "simd_bitwise", "simd_conversions", "simd_store8_lane")
 
 INTERESTING = (0x00, 0x01, 0x7F, 0x80, 0xFF, 0x0B, 0x40, 0x41, 0xFC, 0xFD)
+
+
+def spec_modules() -> list[Path] | str:
+    """Modules of the specification's scripts to damage, or why there are none."""
+    folder = spec_tests_folder()
+    if folder is None:
+        return "the specification's test scripts are not here"
+    reason = missing_tools()
+    if reason is not None:
+        return reason
+    files: list[Path] = []
+    for group, names in (("core", SEEDS), ("simd", SIMD_SEEDS)):
+        for name in names:
+            where, commands = convert(folder / group / f"{name}.wast")
+            modules = [where / command["filename"] for command in commands if command["type"] == "module"]
+            files += [path for path in modules if path.stat().st_size <= MOST_MODULE_BYTES][:MOST_OF_A_SCRIPT]
+    return files
 
 
 def mutate(source: random.Random, seeds: list[bytes]) -> bytes:
