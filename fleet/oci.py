@@ -25,7 +25,22 @@ from agent.files import replace_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Found", "export", "read"]
+__all__ = [
+    "CONFIG_TYPE",
+    "INDEX_TYPE",
+    "LAYER_TYPE",
+    "MANIFEST_TYPE",
+    "MAX_JSON",
+    "MAX_MODULE",
+    "Found",
+    "check_blob",
+    "descriptor",
+    "export",
+    "parse_json",
+    "read",
+    "read_manifest",
+    "write_manifest",
+]
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -73,27 +88,33 @@ def _read_blob(directory: Path, descriptor: object, most: int) -> bytes:
             data = file.read(most + 1)
     except OSError as error:
         raise RefusedError(f"OCI layout: blob {digest} cannot be read: {error.strerror}") from error
-    if len(data) > most or len(data) != size:
-        raise RefusedError(f"OCI layout: blob {digest} has not the {size} bytes that it should, or more than {most}")
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-        raise RefusedError(f"OCI layout: blob {digest} has another digest")
+    check_blob(data, digest, size, most)
     return data
 
 
-def _json(data: bytes, what: str) -> dict[str, Any]:
+def check_blob(data: bytes, digest: object, size: object, most: int) -> None:
+    """Raise RefusedError unless a blob is what its descriptor says."""
+    if len(data) > most or len(data) != size:
+        raise RefusedError(f"OCI: blob {digest} has not the {size} bytes that it should, or more than {most}")
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        raise RefusedError(f"OCI: blob {digest} has another digest")
+
+
+def parse_json(data: bytes, what: str) -> dict[str, Any]:
+    """Read an object. RefusedError."""
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise RefusedError(f"OCI layout: {what} is no JSON") from error
+        raise RefusedError(f"OCI: {what} is no JSON") from error
     if not isinstance(value, dict):
-        raise RefusedError(f"OCI layout: {what} is no object")
+        raise RefusedError(f"OCI: {what} is no object")
     return value
 
 
 def _index(directory: Path) -> dict[str, Any]:
     try:
-        layout = _json((directory / "oci-layout").read_bytes()[:MAX_JSON], "oci-layout")
-        index = _json((directory / "index.json").read_bytes()[:MAX_JSON], "index.json")
+        layout = parse_json((directory / "oci-layout").read_bytes()[:MAX_JSON], "oci-layout")
+        index = parse_json((directory / "index.json").read_bytes()[:MAX_JSON], "index.json")
     except OSError as error:
         raise UsageError(f"{directory}: is no OCI image layout: {error.strerror}") from error
     if layout.get("imageLayoutVersion") != LAYOUT["imageLayoutVersion"]:
@@ -118,26 +139,55 @@ def read(directory: Path, tag: str = "") -> Found:
         raise UsageError(f"{directory}: has {what}")
     if manifests[0].get("mediaType") != MANIFEST_TYPE:
         raise RefusedError(f"OCI layout: {manifests[0].get('mediaType')!r:.80} is no image manifest")
-    manifest = _json(_read_blob(directory, manifests[0], MAX_JSON), "the manifest")
+    manifest = parse_json(_read_blob(directory, manifests[0], MAX_JSON), "the manifest")
+    layer, file, told = read_manifest(manifest)
+    return Found(_read_blob(directory, layer, MAX_MODULE), file, told)
+
+
+def read_manifest(manifest: dict[str, Any]) -> tuple[dict[str, Any], str, dict[str, str]]:
+    """Give the descriptor of a wasm artifact's layer, its file's name, its provenance. RefusedError: it is none."""
     layers = manifest.get("layers")
     if not isinstance(layers, list) or len(layers) != 1 or not isinstance(layers[0], dict):
-        raise RefusedError("OCI layout: a wasm artifact has exactly one layer")
+        raise RefusedError("OCI: a wasm artifact has exactly one layer")
     if layers[0].get("mediaType") != LAYER_TYPE:
-        raise RefusedError(f"OCI layout: the layer is {layers[0].get('mediaType')!r:.80}, not {LAYER_TYPE}")
-    data = _read_blob(directory, layers[0], MAX_MODULE)
+        raise RefusedError(f"OCI: the layer is {layers[0].get('mediaType')!r:.80}, not {LAYER_TYPE}")
     notes = _annotations(manifest.get("annotations"))
     told = {key: notes[name] for key, name in ANNOTATIONS.items() if notes.get(name)}
     title = _annotations(layers[0].get("annotations")).get(TITLE) or notes.get(TITLE) or "module.wasm"
-    return Found(data, title.replace("\\", "/").rpartition("/")[2][:256] or "module.wasm", told)
+    return layers[0], title.replace("\\", "/").rpartition("/")[2][:256] or "module.wasm", told
+
+
+def write_manifest(data: bytes, artifact: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Make manifest and config of a module."""
+    created = dt.datetime.fromtimestamp(artifact["created_ms"] / 1000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    layer = descriptor(data, LAYER_TYPE) | {"annotations": {TITLE: artifact["file"]}}
+    config = _encode({"created": created, "architecture": "wasm", "os": "wasip1", "layerDigests": [layer["digest"]]})
+    told = {name: artifact["provenance"][key] for key, name in ANNOTATIONS.items() if artifact["provenance"].get(key)}
+    notes = {"org.opencontainers.image.created": created, "org.opencontainers.image.title": artifact["name"]} | told
+    if artifact["version"]:
+        notes["org.opencontainers.image.version"] = artifact["version"]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": descriptor(config, CONFIG_TYPE),
+        "layers": [layer],
+        "annotations": notes,
+    }
+    return _encode(manifest), config
+
+
+def descriptor(data: bytes, media_type: str) -> dict[str, Any]:
+    """Describe a blob."""
+    return {"mediaType": media_type, "digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "size": len(data)}
 
 
 def _write_blob(directory: Path, data: bytes, media_type: str) -> dict[str, Any]:
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    path = _blob_path(directory, digest)
+    described = descriptor(data, media_type)
+    path = _blob_path(directory, described["digest"])
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
         replace_file(path, data)
-    return {"mediaType": media_type, "digest": digest, "size": len(data)}
+    return described
 
 
 def _encode(value: object) -> bytes:
@@ -147,21 +197,10 @@ def _encode(value: object) -> bytes:
 def export(directory: Path, data: bytes, artifact: dict[str, Any], tag: str) -> str:
     """Add a module to a layout (made if need be) under a tag; gives the manifest's digest."""
     directory.mkdir(parents=True, exist_ok=True)
-    created = dt.datetime.fromtimestamp(artifact["created_ms"] / 1000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    layer = _write_blob(directory, data, LAYER_TYPE) | {"annotations": {TITLE: artifact["file"]}}
-    config = {"created": created, "architecture": "wasm", "os": "wasip1", "layerDigests": [layer["digest"]]}
-    told = {name: artifact["provenance"][key] for key, name in ANNOTATIONS.items() if artifact["provenance"].get(key)}
-    notes = {"org.opencontainers.image.created": created, "org.opencontainers.image.title": artifact["name"]} | told
-    if artifact["version"]:
-        notes["org.opencontainers.image.version"] = artifact["version"]
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": _write_blob(directory, _encode(config), CONFIG_TYPE),
-        "layers": [layer],
-        "annotations": notes,
-    }
-    entry = _write_blob(directory, _encode(manifest), MANIFEST_TYPE) | {"annotations": {REF_NAME: tag}}
+    manifest, config = write_manifest(data, artifact)
+    _write_blob(directory, data, LAYER_TYPE)
+    _write_blob(directory, config, CONFIG_TYPE)
+    entry = _write_blob(directory, manifest, MANIFEST_TYPE) | {"annotations": {REF_NAME: tag}}
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []}
     if (directory / "index.json").exists():
         index = _index(directory)

@@ -14,6 +14,7 @@ import pytest
 
 from agent.cli import main
 from tests.server.live import module
+from tests.server.oci_registry import PASSWORD, USER, OciRegistry
 
 START_S = 240
 
@@ -82,6 +83,15 @@ def test_every_noun(server, tmp_path, capsys, monkeypatch):  # noqa: PLR0915 - o
     assert (tmp_path / "copy.wasm").read_bytes() == file.read_bytes()
     out("artifact", "export", digest, str(tmp_path / "oci"))
     assert out("artifact", "import", str(tmp_path / "oci")).strip() == digest
+    password = tmp_path / "password"
+    password.write_text(f"{PASSWORD}\n")
+    with OciRegistry("token", anonymous=False).running() as host:
+        login = ("--plain-http", "--registry-user", USER, "--registry-password-file", str(password))
+        pushed = out("artifact", "export", digest, f"{host}/team/pump:1", *login).strip()
+        assert out("artifact", "import", f"{host}/team/pump@{pushed}", *login).strip() == digest
+        fails(3, "artifact", "import", f"{host}/team/pump:1", "--plain-http")
+        fails(1, "artifact", "import", f"{host}/team/pump:2", *login)
+        fails(2, "artifact", "import", str(tmp_path / "oci"), *login)
     assert digest[:16] in out("artifact", "list")
     assert "desired state 1" in out("deploy", digest, "-d", "pump-1", "--arg", "x")
     assert "desired state 2" in out("clear", "-d", "pump-1", "--slot", "0")
