@@ -163,11 +163,11 @@ class Body:
         return self.value("i", depth)
 
     def memarg(self, row: Row) -> bytes:
-        offset = (
-            self.r.choice((0, 0, 0, 1, 8, 15, 255, 4096, 65535, 65536))
-            if self.r.random() < 0.98
-            else self.r.randrange(1 << 32)
-        )
+        chance = self.r.random()
+        if chance < 0.96:
+            offset = self.r.choice((0, 0, 1, 8, 15, 255, 4096))
+        else:  # at the edges of the engine's encoding, and anything
+            offset = self.r.choice((32768, 65535, 65536)) if chance < 0.98 else self.r.randrange(1 << 32)
         return unsigned(self.r.randint(0, row.aux)) + unsigned(offset)
 
     def apply(self, row: Row, depth: int) -> bytes:
