@@ -44,7 +44,7 @@ def draw(results: dict[str, Any], peers: Sequence[str], title: str) -> str:
     ]
     rows.append(("geometric mean", [(peer, results["peers"][peer]["geomean_vs_native"]) for peer in shown]))
     values = [value for _, bars in rows for _, value in bars]
-    low, high = floor(log10(min(*values, 1.0))), max(1, ceil(log10(max(values))))
+    low, high = floor(log10(min([*values, 1.0]))), max(1, ceil(log10(max(values))))
     group = BAR * len(shown) + GAP
     height = TOP + group * len(rows) + 48
 
