@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from agent.arena import engine_view
 from agent.errors import WaselError
 from agent.module_file import append_section
 from fleet.virtual_module import with_script
@@ -35,7 +36,7 @@ __all__ = ["FleetSite", "SiteError", "fleet_site", "module", "postgres"]
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
-ANSWER_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 300.0
 DEPLOY_AT_ONCE = 20_000  # devices in one request: the API takes no more
 EMPTY = b"\0asm\1\0\0\0"
 LISTENER = re.compile(r"^listener (\d+) 127\.0\.0\.1$", re.MULTILINE)
@@ -253,6 +254,8 @@ async def _run(*arguments: str, environment: dict[str, str] | None = None) -> No
 @contextlib.asynccontextmanager
 async def fleet_site(folder: Path, *, database: str = "", workers: int = 1) -> AsyncIterator[FleetSite]:
     """Run a server for the time of the block."""
+    # The first module that is looked at has the engine built; the server would do it at the first upload, for a minute.
+    await asyncio.to_thread(engine_view, EMPTY)
     port = _free_port()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=ANSWER_TIMEOUT_S) as http:
         site = FleetSite(folder, database, workers, http, port, _free_port())
