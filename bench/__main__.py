@@ -29,6 +29,7 @@ from bench.plot import draw
 from bench.report import Comparison, Results, machine, table, update_json
 from bench.sizes import engine_sizes
 from bench.startup import large_programs, measure_startup
+from edge_engine.inspection import inspect_module
 from edge_engine.zig import ROOT, ToolError
 
 if TYPE_CHECKING:
@@ -119,8 +120,14 @@ async def compare_here(
             arena = {built.kernel.name: await ours.usage(built.kernel.name) for built in kernels}
             for name, path in large_programs():
                 await ours.load(name, path)
-                arena[name] = await ours.usage(name)
+                arena[name] = await ours.usage(name) | arena_need(path)
             results.extras["interpreter"]["arena"] = arena
+
+
+def arena_need(path: Path) -> dict[str, int]:
+    """Return the bytes besides linear memory that a program needs with every function translated."""
+    need = inspect_module(path.read_bytes()).requirements
+    return {"needed": need.run_bytes - need.memory_bytes} if need is not None else {}
 
 
 async def measure(options: argparse.Namespace, progress: Callable[[str], None]) -> Results:
