@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens, told to whoever watches in this process: the source of server-sent events.
 
+With several workers fleet.bus_relay carries what is watched in one process from the others.
+
 Topics: `fleet` (counts changed), `device:NAME`, `log:NAME`, `rollout:ID`, `events`, `audit`, `artifacts`.
 Contract: `publish` on the loop, `post` from any thread; neither waits. A watcher that reads too slowly loses its oldest
 messages and gets one of kind "lost": it should load its page again. Nothing is kept for watchers that come later.
@@ -76,7 +78,11 @@ class Bus:
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self.relay: Callable[[Message], None] | None = None
-        """Called with each message from `post` or `publish`, to tell other workers."""
+        """Called with each message from `post` or `publish` that other workers watch."""
+        self.elsewhere: frozenset[str] = frozenset()
+        """Topics that other workers watch."""
+        self.changed: Callable[[], None] | None = None
+        """Called when topics are watched here for the first or last time."""
 
     def attach(self) -> None:
         """Tell the bus its loop: the running one."""
@@ -88,8 +94,13 @@ class Bus:
         return self._count >= MAX_WATCHERS
 
     def watched(self, topic: str) -> bool:
-        """Tell whether anybody here watches a topic."""
-        return topic in self._streams
+        """Tell whether anybody watches a topic, here or at another worker."""
+        return topic in self._streams or topic in self.elsewhere
+
+    @property
+    def topics(self) -> set[str]:
+        """Topics that are watched here."""
+        return set(self._streams)
 
     @contextlib.contextmanager
     def subscribe(self, *topics: str) -> Iterator[Stream]:
@@ -98,6 +109,8 @@ class Bus:
         self._count += 1
         for topic in topics:
             self._streams.setdefault(topic, set()).add(stream)
+        if self.changed is not None:
+            self.changed()
         try:
             yield stream
         finally:
@@ -108,18 +121,25 @@ class Bus:
                     streams.discard(stream)
                     if not streams:
                         del self._streams[topic]
+            if self.changed is not None:
+                self.changed()
 
     def publish(self, topic: str, kind: str, data: dict[str, Any] | None = None) -> None:
         """Tell the watchers of a topic; on the loop."""
         message = Message(topic, kind, data or {})
         self.deliver(message)
-        if self.relay is not None:
+        if self.relay is not None and topic in self.elsewhere:
             self.relay(message)
 
     def deliver(self, message: Message) -> None:
         """Tell the watchers here only."""
         for stream in self._streams.get(message.topic, ()):
             stream.put(message)
+
+    def lose(self) -> None:
+        """Have everybody here load their pages again: messages were lost."""
+        for stream in {stream for streams in self._streams.values() for stream in streams}:
+            stream.put(Message("fleet", "lost"))
 
     def post(self, topic: str, kind: str, data: dict[str, Any] | None = None) -> None:
         """Tell the watchers of a topic; from any thread."""

@@ -22,6 +22,7 @@ from agent.errors import WaselError
 from fleet import journal
 from fleet.artifacts import Shelf
 from fleet.bus import Bus
+from fleet.bus_relay import BusRelay
 from fleet.database import Database, upgrade
 from fleet.engine import Engine
 from fleet.enrolment import credentials
@@ -87,6 +88,9 @@ class Fleet:
         if self.settings.broker_url:
             self.service = Service(self.settings, self.database, self.bus, self.shelf, self._reported)
             tasks.append(asyncio.create_task(self._guard(self.service.run())))
+        if not self.database.is_sqlite:
+            relay = BusRelay(self.settings.database_url, self.bus, self.worker)
+            tasks.append(asyncio.create_task(self._guard(relay.run())))
         if self.settings.engine:
             tasks.append(asyncio.create_task(self._guard(self._elect())))
         try:

@@ -159,7 +159,7 @@ class Ingest:
             return
         self._bus.publish("fleet", "states", words if len(words) <= MOST_WORDS else {})
         for name, word in words.items():
-            if self._bus.relay is not None or self._bus.watched(f"device:{name}"):
+            if self._bus.watched(f"device:{name}"):
                 self._bus.publish(f"device:{name}", "state", {"device": name, "state": word})
 
     def _write_records(
@@ -192,7 +192,7 @@ class Ingest:
                 continue
             fields = {"at_ms": at_ms, "slot": line.slot, "stream": line.stream, "seq": line.seq, "line": line.line}
             rows.append(fields | {"device_id": numbers[name], "data": line.data})
-            if self._bus.relay is not None or self._bus.watched(f"log:{name}"):
+            if self._bus.watched(f"log:{name}"):
                 told.setdefault(name, []).append(fields | {"text": text_of(line.data, line.stream, line.slot)})
         return rows, told
 

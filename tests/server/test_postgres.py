@@ -23,7 +23,7 @@ from fleet.access import SYSTEM
 from fleet.database import Database, upgrade
 from fleet.lease import LeaderLease, LostLeaseError
 from fleet.models import Base
-from tests.server.live import application, devices, module, serving, until
+from tests.server.live import DEADLINE_S, application, devices, module, serving, until
 
 PROGRAMS = Path("/usr/lib/postgresql")
 OPTIONS = ("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100")
@@ -122,6 +122,36 @@ def test_a_lease_has_one_holder_and_its_epoch_stops_the_former(url, tmp_path):
     second.release()
     assert first.acquire()
     database.close()
+
+
+async def test_live_pages_see_what_another_worker_does(url, tmp_path):
+    options = {"database": url, "lease_s": 3.0}
+    async with (
+        serving(tmp_path, **options) as one,
+        application(tmp_path, one.broker, worker=1, **options) as two,
+    ):
+        (agent,) = await devices(one, "dev0")
+        await until(lambda: one.fleet.leads != two.fleet.leads, "one leader")
+        leader, other = (one.fleet, two.fleet) if one.fleet.leads else (two.fleet, one.fleet)
+        with other.bus.subscribe("device:dev0") as stream, leader.bus.subscribe("fleet") as own:
+            await until(lambda: "device:dev0" in leader.bus.elsewhere, "the leader knowing who watches")
+            assert other.bus.elsewhere == {"fleet"}
+            async with agent.running():
+                async with asyncio.timeout(DEADLINE_S):
+                    message = await stream.get()
+                    assert (message.topic, message.kind) == ("device:dev0", "state")
+                    assert message.data["device"] == "dev0"
+                    assert (await own.get()).topic == "fleet"
+            leader.bus.publish("device:dev1", "state", {"device": "dev1"})  # nobody watches that one
+            leader.bus.publish("device:dev0", "long", {"text": "x" * 10_000})
+            leader.bus.publish("device:dev0", "end", {})
+            seen = []
+            async with asyncio.timeout(DEADLINE_S):
+                while not seen or seen[-1].kind != "end":
+                    seen.append(await stream.get())
+            assert {message.topic for message in seen} == {"device:dev0"}
+            assert [message.kind for message in seen if message.kind != "state"] == ["lost", "end"]
+        await until(lambda: not leader.bus.elsewhere, "the leader forgetting who watched")
 
 
 async def test_two_workers_roll_out_and_nobody_is_ordered_twice(url, tmp_path):
