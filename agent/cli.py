@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from agent.advice import with_advice
 from agent.commands import daemon, deploy, doctor, logs, modules, monitor, project, root, run, signing, watch
 from agent.errors import EXIT_FAILURE, EXIT_OK, WaselError
 
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         result = app(args=arguments, standalone_mode=True)
     except WaselError as error:
-        print(f"wasel: {error}", file=sys.stderr)
+        print(f"wasel: {with_advice(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

@@ -20,6 +20,7 @@ __all__ = [
     "ModuleFileError",
     "Section",
     "append_section",
+    "check_header",
     "custom_section",
     "read_sections",
     "strip_sections",
@@ -32,6 +33,13 @@ MAGIC = b"\0asm"
 VERSION = b"\1\0\0\0"
 LAYER_AT = 6  # byte of the version field that says module (0) or component (1)
 HEADER_SIZE = 8  # bytes
+OTHERS = (
+    (b"\x7fELF", "it is a program or library for a machine (ELF); build it for wasm32-wasip1"),
+    (b"PK\3\4", "it is a zip archive; unpack the module out of it"),
+    (b"\x1f\x8b", "it is compressed (gzip); unpack it: gunzip"),
+    (b"!<arch>", "it is a library archive (ar); link a program"),
+    (b"#!", "it is a script; 'wasel javascript' makes a module of a JavaScript one"),
+)
 LAST_SECTION_ID = 13
 U32_BITS = 32
 LEB_BYTES = 5  # at most, of a u32
@@ -79,9 +87,27 @@ def _leb(value: int) -> bytes:
             return bytes(out)
 
 
-def _check_header(data: bytes) -> None:
+def _what_it_is(data: bytes) -> str:
+    """Say what else a file is, by its first bytes, and what to do with it."""
+    for start, words in OTHERS:
+        if data.startswith(start):
+            return words
+    if not data:
+        return "the file is empty; build it again"
+    if data.lstrip()[:1] == b"(":
+        return "it is WebAssembly text; convert it: wat2wasm FILE.wat -o FILE.wasm"
+    return "it does not begin with \\0asm; build one for wasm32-wasip1, as 'wasel new' and 'wasel build' do"
+
+
+def check_header(data: bytes) -> None:
+    """Look at the file's first bytes alone.
+
+    Raises:
+        ModuleFileError: no core module; the text says what it is instead and what to do.
+
+    """
     if data[: len(MAGIC)] != MAGIC:
-        raise ModuleFileError("no WebAssembly module: it does not begin with \\0asm")
+        raise ModuleFileError(f"no WebAssembly module: {_what_it_is(data)}")
     if len(data) < HEADER_SIZE:
         raise ModuleFileError("the file ends within the module's header")
     if data[LAYER_AT : LAYER_AT + 2] == b"\1\0":
@@ -97,7 +123,7 @@ def read_sections(data: bytes) -> tuple[Section, ...]:
         ModuleFileError: no module, a component, or a section that does not end where it should.
 
     """
-    _check_header(data)
+    check_header(data)
     sections = []
     at = HEADER_SIZE
     while at < len(data):

@@ -23,6 +23,9 @@ from agent.errors import UsageError
 __all__ = ["Profile", "ProfileError", "load_profile", "parse_profile", "profile_path"]
 
 
+EXAMPLES = {"device": "lab", "port": "/dev/ttyUSB0", "broker": "mqtt://broker.example:1883"}
+
+
 class ProfileError(UsageError):
     """The profile file cannot be used."""
 
@@ -54,7 +57,7 @@ def parse_profile(text: str, name: str) -> Profile:
         if key not in known:
             raise ProfileError(f"{name}: {key}: no such key; there is: {', '.join(known)}")
         if not isinstance(value, str) or not value:
-            raise ProfileError(f"{name}: {key}: a text is needed")
+            raise ProfileError(f'{name}: {key}: a text is needed, as in {key} = "{EXAMPLES[key]}"')
     if "device" in values and "port" in values:
         raise ProfileError(f"{name}: give device or port, not both")
     return Profile(**values)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import LinkError, UsageError
-from agent.profile import load_profile
+from agent.profile import load_profile, profile_path
 from agent.unix_path import short_path
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def resolve(device: str | None, port: str | None, *, ports: Callable[[], list[st
     if device is None and port is None:
         profile = load_profile()
         device, port = profile.device, profile.port
+        if device is not None:
+            return _profiled(device)
     if device is None and port is not None:
         return Target(port, port)
     if device is None:
@@ -118,6 +120,15 @@ def resolve(device: str | None, port: str | None, *, ports: Callable[[], list[st
             raise LinkError(f"device {device!r}: its agent holds the port; leave out --port to go through the agent")
         return Target(device, str(path), through_agent=True)
     return Target(device, port or device_port(device))
+
+
+def _profiled(device: str) -> Target:
+    """Find the device that environment or profile name; an error says that they do."""
+    try:
+        return resolve(device, None)
+    except LinkError as error:
+        named = "WASEL_DEVICE" if os.environ.get("WASEL_DEVICE") else profile_path()
+        raise LinkError(f"{error} ({device!r} is what {named} names; correct it there)") from error
 
 
 def _only_port(ports: Callable[[], list[str]] | None) -> Target:

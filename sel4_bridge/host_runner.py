@@ -12,6 +12,7 @@ Errors: UsageError for what the host can't do, WaselError when the build fails; 
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from agent.errors import EXIT_BUDGET, UsageError, WaselError
+from agent.errors import EXIT_BUDGET, RefusedError, UsageError, WaselError
+from agent.text import printable
 from edge_engine.paths import prebuilt
 from edge_engine.zig import ToolError
 from sel4_bridge.files import grants, read_module
@@ -79,10 +81,17 @@ def run(request: RunRequest) -> int:
         command += [f"./{name}" if name.startswith("-") else name, "--", request.module.name, *request.args]
         sys.stdout.flush()
         sys.stderr.flush()
+        reader, writer = os.pipe()  # a refusal's text is far shorter than what a pipe holds
+        reasons = stack.enter_context(open(reader, "rb"))  # noqa: PTH123 - a descriptor
+        command[1:1] = ["--refusal-fd", str(writer)]
         try:
-            done = subprocess.run(command, check=False, timeout=request.timeout_s)
+            done = subprocess.run(command, check=False, timeout=request.timeout_s, pass_fds=(writer,))
         except subprocess.TimeoutExpired:
             sys.stderr.write(f"wasel: stopped after {request.timeout_s:g} s\n")
             return EXIT_BUDGET
+        finally:
+            os.close(writer)
+        if reason := reasons.read().decode("utf-8", "replace"):
+            raise RefusedError(f"{request.module}: {printable(reason)}")
     # A negative code is a signal that ended the program itself, told as shells do.
     return done.returncode if done.returncode >= 0 else 128 - done.returncode

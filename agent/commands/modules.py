@@ -342,6 +342,7 @@ def stats(device: DeviceName = None, port: PortUrl = None, slot: Slot = 0, json:
 
     async def work() -> dict[str, Any]:
         async with link:
+            await link.slot(slot)
             return await link.stats(slot)
 
     counters = asyncio.run(work())

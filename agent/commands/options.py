@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent.errors import UsageError
+from agent.module_file import ModuleFileError, check_header
 
 if TYPE_CHECKING:
     from agent.link.device import Device
@@ -100,9 +101,12 @@ def read_module(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not data:
-        raise UsageError(f"{path}: is empty")
+        reason = error.strerror or error
+        raise UsageError(f"{path}: cannot be read: {reason}; 'wasel build' makes a project's module") from error
+    try:
+        check_header(data)
+    except ModuleFileError as error:
+        raise ModuleFileError(f"{path}: {error}") from error
     return data
 
 

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from agent.commands.options import Env, Fuel, Grants, Module, parse_env, parse_grants
+from agent.commands.options import Env, Fuel, Grants, Module, parse_env, parse_grants, read_module
 from agent.errors import UsageError
 from agent.run_request import RunRequest
 
 __all__ = ["run"]
 
+LEAST_ARENA = 64 << 10  # bytes, as in a manifest
 UNITS = {"": 1, "k": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mib": 1 << 20}
 
 
@@ -24,12 +25,20 @@ def parse_size(text: str) -> int:
     unit = UNITS.get(text[len(digits) :].lower())
     if unit is None or not digits.isdecimal() or int(digits) == 0:
         raise UsageError(f"--arena {text}: write bytes as 65536, 64KiB or 8MiB")
+    if int(digits) * unit < LEAST_ARENA:
+        raise UsageError(
+            f"--arena {text}: {LEAST_ARENA // 1024}KiB at least; 'wasel inspect' shows what a module needs"
+        )
     return int(digits) * unit
 
 
 def parse_dir(text: str) -> tuple[Path, str]:
     """Split HOST[:GUEST]."""
     host, _, guest = text.partition(":")
+    if not host:
+        raise UsageError(f"--dir {text}: names no directory; write HOST or HOST:GUEST, as in --dir data:/data")
+    if not Path(host).is_dir():
+        raise UsageError(f"--dir {text}: {host} is no directory; write HOST or HOST:GUEST, as in --dir data:/data")
     return Path(host), guest or host
 
 
@@ -59,8 +68,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a module to its end; the exit code is the module's own."""
-    if not file.is_file():
-        raise UsageError(f"{file}: no such file")
+    read_module(file)
     request = RunRequest(
         module=file,
         args=(*(arg or []), *(args or [])),

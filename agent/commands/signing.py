@@ -51,16 +51,20 @@ def keygen(
 
 def _manifest(file: Path, data: bytes, path: Path | None) -> Manifest:
     """Give the manifest to sign with: the file's that was named, the module's own, or a plain one."""
-    from agent.manifest import Manifest
+    from agent.manifest import Manifest, ManifestError
     from agent.module_file import MANIFEST_SECTION, custom_section, read_sections
 
     if path is not None:
         try:
-            return Manifest.from_toml(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
         except UnicodeDecodeError as error:
             raise UsageError(f"{path}: is not UTF-8") from error
+        try:
+            return Manifest.from_toml(text)
+        except ManifestError as error:
+            raise ManifestError(f"in {path}: {error}") from error
     own = custom_section(data, MANIFEST_SECTION)
     if own is not None:
         start = next(section.start for section in read_sections(data) if section.name == MANIFEST_SECTION)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import termios
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -60,7 +62,38 @@ async def open_port(
     except TimeoutError:
         raise PortError(f"{url}: cannot be opened within {timeout_s:g} s; is the device there?") from None
     except (OSError, ValueError) as error:  # serial.SerialException is an OSError
-        raise PortError(f"{url}: cannot be opened: {error}; is it the right port, and is it free?") from error
+        raise PortError(f"{url}: cannot be opened: {_reason(url, error)}") from error
+
+
+_NO_PORT = "there is no such port; 'wasel doctor' lists those that there are"
+_NOT_SERIAL = "it is no serial port; 'wasel doctor' lists those that there are"
+_BUSY = "another program holds it; end that, or go through its agent with --device NAME"
+_DENIED = "permission denied; join the group that owns it, sudo usermod -aG dialout $USER, and log in again"
+_REASONS = {
+    errno.ENOENT: _NO_PORT,
+    errno.ENODEV: _NO_PORT,
+    errno.ENXIO: _NO_PORT,
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EBUSY: _BUSY,
+    errno.EAGAIN: _BUSY,
+    errno.ENOTTY: _NOT_SERIAL,
+    errno.EINVAL: _NOT_SERIAL,
+    errno.ECONNREFUSED: "nobody listens there; is the device up, and is the address right?",
+}
+
+
+def _reason(url: str, error: OSError | ValueError) -> str:
+    """Say in a few words why a port does not open, and what to do."""
+    known = [getattr(error, "errno", None), *error.args[:1]]
+    if isinstance(error.__context__, termios.error):  # pyserial tells it in its text alone
+        known += error.__context__.args[:1]
+    number = next((one for one in known if one in _REASONS), None)
+    if number is not None:
+        return _REASONS[number]
+    if isinstance(error, ValueError) and "://" in url:
+        return f"{error}; write /dev/ttyUSB0, socket://HOST:PORT or rfc2217://HOST:PORT"
+    return f"{error}; is it the right port, and is it free?"
 
 
 def _open_serial(url: str) -> serial.SerialBase:

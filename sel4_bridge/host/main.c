@@ -5,7 +5,7 @@
  * supervisor catches faults.
  *
  * Usage: wasel-host --arena BYTES [--stack BYTES] [--fuel N] [--tier native] [--env K=V]... [--grant TEXT]...
- *        [--trace FILE] FILE -- ARG0 [ARGS...]
+ *        [--trace FILE] [--refusal-fd N] FILE -- ARG0 [ARGS...]
  * Native code of the file is run only with --tier native: nothing contains it here, so whoever asks has made it.
  * Exit code: the module's; 134 a trap, its name and backtrace on stderr; 3 the module was refused; 124 out of fuel;
  * 1 this machine failed us; 2 usage.
@@ -46,6 +46,7 @@ static struct sb_bridge bridge;
 
 static struct sb_run run;
 static FILE *trace_file;
+static int refusal_fd = -1;
 
 static _Noreturn void die(int code, const char *what, const char *why)
 {
@@ -269,6 +270,8 @@ static const char *parse(int argc, char **argv)
             run.fuel = number(option, value);
         } else if (strcmp(option, "--tier") == 0 && value != NULL && strcmp(value, "native") == 0) {
             run.start = start_native;
+        } else if (strcmp(option, "--refusal-fd") == 0) {
+            refusal_fd = (int)number(option, value);
         } else if (strcmp(option, "--trace") == 0 && value != NULL) {
             trace_file = fopen(value, "wbe");
             if (trace_file == NULL) {
@@ -298,6 +301,10 @@ static int finish(const char *file)
     case SB_ENGINE_EXITED:
         return run.exit_code != 0 && (run.exit_code & 0xff) == 0 ? 1 : (int)(run.exit_code & 0xff);
     case SB_ENGINE_REFUSED:
+        if (refusal_fd >= 0) { /* for our caller, who knows what to do about it */
+            (void)dprintf(refusal_fd, "%s", run.text);
+            exit(EXIT_REFUSED);
+        }
         die(EXIT_REFUSED, file, run.text);
     default:
         if (run.trap == EE_TRAP_FUEL_EXHAUSTED) {

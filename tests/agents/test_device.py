@@ -210,7 +210,7 @@ async def test_a_real_serial_port_and_its_end():
         async with Device(os.ttyname(slave), timeout_s=30) as link:
             await link.upload(0, data)
             assert await link.candidate(0) == hashlib.sha256(data).digest()
-            with pytest.raises(PortError, match="is it free"):
+            with pytest.raises(PortError, match="another program holds it"):
                 await Device(os.ttyname(slave)).open()
             loop.remove_reader(master)
             waiting = asyncio.create_task(link.echo("nobody reads this"))
