@@ -3,10 +3,10 @@
 
 Contract: `FaultyLine.port` is the port to speak to; bytes go to and from the device's own port, and each is dropped,
 flipped in one bit, doubled, or swapped with the next one with the probabilities set at that moment, by a generator of
-its own seed; `run` makes faults come in runs of so many bytes, as few of them as make up the same share. Faults apply
-to both directions. With a `bytes_per_s` the line is as slow as a UART of ten times as many baud. While `cut` is set
-nothing passes, and what is sent meanwhile is lost. With all at zero, the relay changes nothing. One client at a time,
-as the device has it.
+the line's seed and the connection's number; `run` makes faults come in runs of so many bytes, as few of them as make up
+the same share. Faults apply to both directions. With a `bytes_per_s` the line is as slow as a UART of ten times as many
+baud. While `cut` is set nothing passes, and what is sent meanwhile is lost. With all at zero, it changes nothing. One
+client at a time, as the device has it.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class FaultyLine:
     port: str = ""
     _device: str = ""
     _server: asyncio.Server | None = None
+    _connections: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def open(self, device_port: str) -> None:
@@ -99,7 +100,8 @@ class FaultyLine:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         host, _, number = self._device.removeprefix("socket://").rpartition(":")
-        dice = random.Random(self.seed)  # noqa: S311 - faults, not secrets
+        dice = random.Random(f"{self.seed} {self._connections}")  # noqa: S311 - faults, not secrets
+        self._connections += 1
         with contextlib.suppress(OSError, asyncio.CancelledError):  # cancelled by hang_up alone
             device_reader, device_writer = await asyncio.open_connection(host, int(number))
             try:

@@ -32,6 +32,7 @@ from agent.errors import WaselError
 from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import DEVICE, Target, ToolError, compile_objects, run_tool
+from sel4_bridge.cell_tables import cell_tables_header
 from sel4_bridge.generate import ENGINE_PD_SOURCES, INCLUDE_FLAGS, WASI_PD_SOURCES, write_generated
 from sel4_bridge.hardware import DEFAULT_HARDWARE, HARDWARE, Hardware, find_hardware
 from sel4_bridge.libmicrokit import (
@@ -81,6 +82,7 @@ SUPERVISOR_SOURCES = tuple(
     for name in (
         "admit",
         "cbor",
+        "cells",
         "code",
         "console_frame",
         "encoding",
@@ -377,6 +379,7 @@ def write_sources() -> None:
     write_layout_header(GENERATED / "sb_layout.h")
     _write(GENERATED / "sb_ipc_buffer.h", ipc_buffer_header(None, DEFAULT_HARDWARE).encode())
     _write(GENERATED / "sb_board.h", DEFAULT_HARDWARE.header().encode())
+    _write(GENERATED / "sb_cell_tables.h", cell_tables_header().encode())
     _write(GENERATED / "sb_trust_limits.h", limits_header().encode())
     _write(GENERATED / "sb_trust.h", anchors_header(development(DEVELOPMENT_KEY)).encode())
 

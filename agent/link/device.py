@@ -28,6 +28,7 @@ from smpclient.transport import SMPTransportDisconnected
 
 from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkLostError, NoAnswerError
 from agent.link.encoding import ENCODINGS, PLAIN, Encoded, smallest
+from agent.link.loss import Loss
 from agent.link.modules import (
     GROUP,
     Exchange,
@@ -71,8 +72,9 @@ FIRST_FACTOR = 5
 ATTEMPTS = 3
 NO_LIMITS = Limits()
 FIRST_SIZE = 256
-"""Bytes of data in the first question of an upload."""
-FIRST_COPIES = 4
+"""Bytes of data in the first question of an upload,"""
+FIRST_SIZE_IN_CELLS = 64
+"""and where the line is bad."""
 FIRST_WAITS = ((1, 0.5), (12, 0.15), (20, 0.5), (1 << 30, 2.0))
 """Tries up to which an answer to it is waited for so long, in the link's timeouts: short where the line is bad, long
 where a device is slow."""
@@ -81,8 +83,8 @@ UPLOAD_ATTEMPTS = 8
 REQUESTS = 64
 """On the wire at once: uploads bound their own by bytes, and all others are small. Nobody waits to be sent, so none is
 given up while it waits."""
-MOST_CHUNK = 4096
-"""Bytes of an upload in one message: other requests wait behind it on a slow line."""
+MOST_CHUNK = 2048
+"""Bytes of an upload in one message: other requests wait behind it on a slow line, and a fault costs all of it."""
 FOREVER_S = 3600.0
 GROUP_IMAGE = 1
 SMP_BUSY = 10
@@ -137,9 +139,15 @@ class Device:
         self.transport.set_window(REQUESTS)
 
     async def _parameters(self) -> MCUMgrParametersReadResponse:
-        """Ask for the device's limits, and find out whether it takes COBS frames: whoever does answers in them."""
+        """Ask for the device's limits, and find out whether it takes COBS frames: whoever does answers in them.
+
+        After a frame and console lines without an answer the line may be bad: cells come through.
+        """
         for attempt in range(2 * ATTEMPTS):
-            self.transport.cobs = attempt % 2 == 0
+            self.transport.cobs = attempt % 3 != 1
+            self.transport.loss = Loss()
+            if attempt % 3 == 2:  # noqa: PLR2004
+                self.transport.loss.begin()
             with contextlib.suppress(NoAnswerError):
                 parameters = await self.request(MCUMgrParametersRead(), attempts=1)
                 self.transport.cobs = self.transport.answered_in_cobs
@@ -384,6 +392,8 @@ class _Upload:
         self._sha = hashlib.sha256(module).digest()
         self._report = progress
         self._room = min(device.transport.max_unencoded_size - upload_overhead(slot, len(data)), MOST_CHUNK)
+        self._overhead = len(bytes(UploadWrite(off=len(data), data=b""))) + 4
+        """Bytes of a later upload message besides its data."""
         self.sent = 0
         """Bytes of data."""
         self._tasks: dict[asyncio.Task[UploadAnswer], Chunk] = {}
@@ -408,27 +418,20 @@ class _Upload:
                 raise NoAnswerError(f"{self._device.name}: upload stuck at byte {offset} of {size}; try again")
 
     async def _begin(self) -> int:
-        """Ask where to go on; the question carries the first bytes, fewer when it is lost, and then comes in fours."""
+        """Ask where to go on; the question carries the first bytes, and fewer where the line is bad."""
         loop = asyncio.get_running_loop()
         give_up_s = loop.time() + UPLOAD_ATTEMPTS * FIRST_FACTOR * self._device.timeout_s
-        size = min(self._room, len(self._data), FIRST_SIZE)
         tries = 0
         while loop.time() < give_up_s:
             timeout_s = next(wait for most, wait in FIRST_WAITS if tries < most) * self._device.timeout_s
-            copies = 1 if tries == 0 else FIRST_COPIES
-            questions = [asyncio.ensure_future(self._request(0, size, timeout_s)) for _ in range(copies)]
-            try:
-                for question in asyncio.as_completed(questions):
-                    with contextlib.suppress(NoAnswerError):
-                        offset = self._checked(await question)
-                        self._progress(offset)
-                        return offset
-            finally:
-                for task in questions:
-                    task.cancel()
-                await asyncio.gather(*questions, return_exceptions=True)
+            most = FIRST_SIZE if self._device.transport.loss.way is None else FIRST_SIZE_IN_CELLS
+            # Never none: what comes after it then needs not say it all again.
+            size = min(self._room, len(self._data), most)
+            with contextlib.suppress(NoAnswerError):
+                offset = self._checked(await self._request(0, size, timeout_s))
+                self._progress(offset)
+                return offset
             tries += 1
-            size = max(1, size // 4)  # never none: what comes after it then needs not say it all again
         raise NoAnswerError(f"{self._device.name}: no answer to the first bytes of an upload; is it running?")
 
     async def _send(self, offset: int) -> int:
@@ -440,6 +443,7 @@ class _Upload:
         silent_since_s = loop.time()
         try:
             while not sender.done:
+                sender.fix(self._fixed())
                 while (chunk := sender.next(loop.time())) is not None:
                     self._fly(chunk)
                 await asyncio.wait(self._tasks, timeout=sender.wait_s(loop.time()), return_when=asyncio.FIRST_COMPLETED)
@@ -460,6 +464,11 @@ class _Upload:
             return sender.offset
         finally:
             self._drop(list(self._tasks.values()))
+
+    def _fixed(self) -> int | None:
+        """Bytes of a chunk where the line is bad."""
+        room = self._device.transport.loss.room()
+        return None if room is None else max(1, min(room - self._overhead, self._room))
 
     def _fly(self, chunk: Chunk) -> None:
         task = asyncio.ensure_future(self._request(chunk.begin, chunk.end - chunk.begin))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""SMP on a serial line, pure: bytes in, events out; the standard console framing (mcumgr), and COBS frames.
+r"""SMP on a serial line, pure: bytes in, events out; the standard console framing (mcumgr), COBS frames, and cells.
 
 A message travels as lines. The first line begins with 06 09, the following ones with 04 14, each ends with '\n' and
 carries base64 of `u16 length, message, u16 CRC-16/XMODEM of the message`, both big endian; the length counts message
@@ -14,7 +14,9 @@ Decoder states::
     LINE --too long--> TEXT        (damaged)
     TEXT or LINE --00--> ZERO      (a line that was not ended is damaged)
     ZERO --01 or 02--> COBS        ZERO --00--> ZERO    ZERO --anything else--> TEXT
+    ZERO --80 to bf--> CELL
     COBS --00--> ZERO              (the frame becomes an event: agent.link.cobs)
+    CELL --00--> ZERO              (the cell that completes its frame becomes an event: agent.link.cells)
 
 Neither marker can occur in base64, so the decoder finds the next frame after any damage. The same bytes give the same
 events however they are cut. It does no retries and knows nothing of SMP headers.
@@ -26,6 +28,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 
+from agent.link.cells import CELL_CODES, Cells, Way
 from agent.link.cobs import FIRST_CODES, CobsError, unframe
 
 __all__ = ["MAX_MESSAGE_SIZE", "BadFrame", "FrameDecoder", "FrameEvent", "Message", "Text", "encode_frames"]
@@ -44,6 +47,8 @@ MAX_COBS = 66_000
 MAX_TEXT = 1024
 """Bytes of one text event; longer lines come in pieces."""
 
+_NOISE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\xf8-\xff]")
+"""What text does not have."""
 _MARK = re.compile(rb"\x06\x09|\x04\x14|\n|\0")
 
 
@@ -53,7 +58,11 @@ class Message:
 
     data: bytes
     cobs: bool = False
-    """It came in a COBS frame."""
+    """It came in a COBS frame, or in cells."""
+    way: Way | None = None
+    """It came in cells of this kind."""
+    report: int = 0
+    """With cells: what the other side says of ours (agent.link.cells)."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ def encode_frames(message: bytes, line_length: int = LINE_LENGTH) -> bytes:
 class FrameDecoder:
     """Incremental decoder; feed it bytes as they come."""
 
+    cells: Cells = field(default_factory=Cells)
     _buffer: bytearray = field(default_factory=bytearray)
     _mark: bytes = b""
     """Marker of the line in the buffer, empty outside frames."""
@@ -132,19 +142,21 @@ class FrameDecoder:
             self._line(content, ended=mark == b"\n", events=events)
         elif mark == b"\n":
             events.append(Text(content.removesuffix(b"\r"), ends_line=True))
+        elif content and mark == ZERO and _NOISE.search(content):
+            events.append(BadFrame("noise before a frame"))
         elif content:
             events.append(Text(content, ends_line=False))
         self._mark = b"" if mark == b"\n" else mark
         return True
 
     def _after_zero(self, events: list[FrameEvent]) -> bool:
-        """Handle what follows a zero byte: another one, a COBS frame, or text again."""
+        """Handle what follows a zero byte: another one, a COBS frame, a cell, or text again."""
         if not self._buffer:
             return False
         if self._buffer[0] == 0:
             del self._buffer[0]
             return True
-        if self._buffer[0] not in FIRST_CODES:
+        if self._buffer[0] not in FIRST_CODES and self._buffer[0] not in CELL_CODES:
             self._mark = b""
             return True
         end = self._buffer.find(ZERO)
@@ -156,12 +168,24 @@ class FrameDecoder:
             events.append(BadFrame(f"frame over {MAX_COBS} bytes"))
             return True
         self._body = None
-        try:
-            events.append(Message(unframe(bytes(self._buffer[:end])), cobs=True))
-        except CobsError as error:
-            events.append(BadFrame(str(error)))
+        self._binary(bytes(self._buffer[:end]), events)
         del self._buffer[:end]
         return True
+
+    def _binary(self, data: bytes, events: list[FrameEvent]) -> None:
+        """Handle a COBS frame or a cell."""
+        if data[0] in CELL_CODES:
+            broken = self.cells.broken
+            content = self.cells.take(data)
+            if self.cells.broken > broken:
+                events.append(BadFrame("cells that lack too many"))
+            if content is not None:
+                events.append(Message(content.message, cobs=True, way=content.way, report=content.report))
+            return
+        try:
+            events.append(Message(unframe(data), cobs=True))
+        except CobsError as error:
+            events.append(BadFrame(str(error)))
 
     def _line(self, content: bytes, *, ended: bool, events: list[FrameEvent]) -> None:
         if self._mark == START:

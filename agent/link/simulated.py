@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulated device: the protocol of docs/PROTOCOL.md in Python, the fake beside the seam `agent.link.port`.
 
-It answers OS, image and module groups over console frames with the device's rules (resumable upload checked by digest,
-candidate, pending, start switches, log history by cursor) but runs no WebAssembly: after the 8-byte header a module is
-a script of lines, `print TEXT`, `err TEXT`, `exit N`, `trap NAME`, `refuse TEXT`, `run`; `$n` is argument n, `$NAME` a
-variable. Its state is in memory: a reset forgets the modules, `power_cycle` everything.
+It answers OS, image and module groups in the framing of the request, with the device's rules (resumable upload checked
+by digest, candidate, pending, start switches, log history by cursor) but runs no WebAssembly: after the 8-byte header a
+module is a script of lines, `print TEXT`, `err TEXT`, `exit N`, `trap NAME`, `refuse TEXT`, `run`; `$n` is argument n,
+`$NAME` a variable. Its state is in memory: a reset forgets the modules, `power_cycle` everything.
 
 `SimulatedDevice` is pure: bytes in, bytes out. `serve` puts it on a TCP port, one client at a time, as QEMU's UART;
 `Faults` loses, doubles and damages lines in both directions with a seeded generator.
@@ -19,10 +19,12 @@ import re
 import struct
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cbor2
 
+from agent.link.cells import NUMBERS, cells_of, wire_of
 from agent.link.cobs import frame
 from agent.link.encoding import DEFLATE, DELTA, ENCODINGS, EncodingError, decode
 from agent.link.frames import BadFrame, FrameDecoder, Message, Text, encode_frames
@@ -30,6 +32,8 @@ from agent.link.modules import Command, ModuleError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from agent.link.cells import Way
 from contextlib import asynccontextmanager
 
 __all__ = ["Faults", "SimulatedDevice", "module", "serve"]
@@ -161,6 +165,7 @@ class SimulatedDevice:
         self.received_upload_bytes = 0
         self.boots = 0
         self._decoder = FrameDecoder()
+        self._frame_number = 0
         self.power_cycle()
 
     def power_cycle(self) -> None:
@@ -189,11 +194,16 @@ class SimulatedDevice:
         out = b""
         for event in self._decoder.feed(data):
             match event:
-                case Message(message, cobs):
-                    out += self._message(message, frame if cobs else encode_frames)
+                case Message(message, cobs, way):
+                    encode = frame if cobs else encode_frames
+                    out += self._message(message, encode if way is None else partial(self._cells, way))
                 case Text() | BadFrame():
                     pass
         return out
+
+    def _cells(self, way: Way, message: bytes) -> bytes:
+        self._frame_number = (self._frame_number + 1) % NUMBERS
+        return wire_of(cells_of(message, way, number=self._frame_number, report=self._decoder.cells.report)[1])
 
     def _message(self, message: bytes, encode: Callable[[bytes], bytes]) -> bytes:
         if len(message) < HEADER.size or len(message) + 4 > self.buf_size:

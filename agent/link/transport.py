@@ -10,18 +10,22 @@ waiting request fails at once with `LinkLostError`. No timeouts and no retries h
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.errors import LinkLostError
+from agent.link.cells import NUMBERS, cells_of, wire_of
 from agent.link.cobs import frame
 from agent.link.frames import LINE_LENGTH, MAX_MESSAGE_SIZE, BadFrame, FrameDecoder, Message, Text, encode_frames
+from agent.link.loss import Loss
 from agent.link.port import open_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.link.cells import Way
     from agent.link.port import Port
 
 __all__ = ["FramedTransport", "LinkCounters"]
@@ -45,6 +49,10 @@ class LinkCounters:
     bad_frames: int = 0
     unexpected: int = 0
     """Answers that nobody waited for."""
+    cell_bytes: int = 0
+    """Of what was sent, bytes in cells,"""
+    parity_bytes: int = 0
+    """and of them, those in cells of parity."""
 
 
 @dataclass
@@ -54,6 +62,8 @@ class _Waiting:
     """The caller's own."""
     key: tuple[int, bytes, int]
     """Expected op, group and command of the answer."""
+    way: Way | None = None
+    """How the request went, in cells."""
 
 
 class FramedTransport:
@@ -71,6 +81,10 @@ class FramedTransport:
         """Requests go in COBS frames, not in console lines."""
         self.answered_in_cobs = False
         """How the last answer came."""
+        self.loss = Loss()
+        """What is known of the line, if it takes COBS frames."""
+        self._number = secrets.randbelow(NUMBERS)
+        """Of the next frame in cells: not that of a former program's last one."""
         self._port: Port | None = None
         self._lost: str | None = "the port is not open"
         self._decoder = FrameDecoder()
@@ -119,8 +133,12 @@ class FramedTransport:
         async with self._slots:
             wire, waiting = self._register(data)
             try:
-                await self._write(wire)
+                waiting.way = await self._write(wire)
                 answer = await waiting.future
+            except asyncio.CancelledError:
+                if self.cobs and (waiting.future.cancelled() or not waiting.future.done()):
+                    self.loss.lost(waiting.way)
+                raise
             finally:
                 self._waiting.pop(wire[SEQUENCE_AT], None)
         return answer[:SEQUENCE_AT] + bytes([waiting.sequence]) + answer[SEQUENCE_AT + 1 :]
@@ -153,20 +171,35 @@ class FramedTransport:
         self.counters.requests += 1
         return data[:SEQUENCE_AT] + bytes([sequence]) + data[SEQUENCE_AT + 1 :], waiting
 
-    async def _write(self, message: bytes) -> None:
+    async def _write(self, message: bytes) -> Way | None:
         if self._lost is not None or self._port is None:
             raise LinkLostError(self._lost or "the port is not open")
-        frames = frame(message) if self.cobs else encode_frames(message, self._line_length)
+        way = self.loss.way if self.cobs else None
+        if way is not None:
+            frames = self._in_cells(message, way)
+        else:
+            frames = frame(message) if self.cobs else encode_frames(message, self._line_length)
         async with self._sending:
             await self._port.write(frames)
         self.counters.sent_bytes += len(frames)
+        return way
+
+    def _in_cells(self, message: bytes, way: Way) -> bytes:
+        k, cells = cells_of(message, way, number=self._number, report=self._decoder.cells.report)
+        self._number = (self._number + 1) % NUMBERS
+        wire = wire_of(cells)
+        self.counters.cell_bytes += len(wire)
+        self.counters.parity_bytes += len(wire) * (len(cells) - k) // len(cells)
+        return wire
 
     def _received(self, data: bytes) -> None:
         self.counters.received_bytes += len(data)
         for event in self._decoder.feed(data):
             match event:
-                case Message(message, cobs):
+                case Message(message, cobs, way, report):
                     self.answered_in_cobs = cobs
+                    cells = self._decoder.cells
+                    self.loss.answered(way, report, cells.report, cells.size)
                     self._answer(message)
                 case Text():
                     self._text(event)

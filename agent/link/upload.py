@@ -11,7 +11,8 @@ Two sizes adapt. The chunk doubles with each that came through until the first l
 with a loss and grows by a quarter after twelve chunks in a row, which settles where about one in forty is lost: a clean
 line gets the largest chunks, a bad one small ones. The window (chunks under way) grows by one with each window that
 came through and shrinks where answers take more than half a second: a slow line gains nothing from a longer queue.
-Losses do not shrink it: they come from noise, and nobody else waits for this line.
+Losses do not shrink it: they come from noise, and nobody else waits for this line. Where the line goes over to cells
+with parity (agent.link.loss) the chunk is as large as goes well there: `fix`.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Sender:
         self._todo: list[tuple[int, int]] = [(offset, size)] if offset < size else []
         self._most = most
         self._chunk = min(FIRST_CHUNK, most)
+        self._fixed: int | None = None
         self._clean = True
         self._streak = 0
         self._loss = 0.0
@@ -90,12 +92,20 @@ class Sender:
     @property
     def chunk_size(self) -> int:
         """Bytes of the next chunk."""
-        return self._chunk
+        return self._fixed or self._chunk
+
+    def fix(self, size: int | None) -> None:
+        """Send chunks of this size, because the line has parity of its own; None: find out which is good."""
+        if (size is None) != (self._fixed is None):
+            self._srtt_s = None  # answers will take another time
+            self._chunk = min(FIRST_CHUNK, self._most)
+            self._clean = True
+        self._fixed = size and max(1, min(size, self._most))
 
     @property
     def window(self) -> int:
         """Chunks that may be under way."""
-        return max(1, min(int(self._window), self._window_bytes // max(self._chunk, 1), MOST_CHUNKS))
+        return max(1, min(int(self._window), self._window_bytes // self.chunk_size, MOST_CHUNKS))
 
     def next(self, now_s: float) -> Chunk | None:
         """Give the next chunk to send now, if the window has room for one."""
@@ -105,7 +115,7 @@ class Sender:
             return None
         begin, end = self._todo.pop(0)
         begin = max(begin, self.offset)
-        cut = min(end, begin + self._chunk)
+        cut = min(end, begin + self.chunk_size)
         if cut < end:
             self._todo.insert(0, (cut, end))
         chunk = Chunk(begin, cut, now_s, self._number)
@@ -163,6 +173,8 @@ class Sender:
         del self.flying[chunk.number]
         self._again(chunk)
         self.lost += 1
+        if self._fixed is not None:
+            return
         self._streak = 0
         self._clean = False
         self._loss += (1 - self._loss) / 16
@@ -176,6 +188,8 @@ class Sender:
             self._window = max(FIRST_WINDOW, self._window - 1 / self._window)
         else:
             self._window = min(MOST_CHUNKS, self._window + 1 / self._window)
+        if self._fixed is not None:
+            return
         self._streak += 1
         if self._clean:
             self._grow(2 * self._chunk)

@@ -13,9 +13,9 @@ enum {
 
 enum { START_1 = 0x06, START_2 = 0x09, CONTINUE_1 = 0x04, CONTINUE_2 = 0x14 };
 
-uint16_t sb_crc16_xmodem(const uint8_t *data, size_t size)
+uint16_t sb_crc16(uint16_t start, const uint8_t *data, size_t size)
 {
-    uint16_t crc = 0;
+    uint16_t crc = start;
     for (size_t i = 0; i < size; i++) {
         crc = (uint16_t)(crc << 8 ^ sb_crc16_table[(crc >> 8 ^ data[i]) & 0xffu]);
     }
@@ -43,7 +43,7 @@ static bool end_line(struct sb_frame_decoder *d)
         return false; /* more lines follow */
     }
     d->open = false;
-    if (d->size != wanted(d) || d->size < 4 || sb_crc16_xmodem(&d->packet[2], d->size - 2u) != 0) {
+    if (d->size != wanted(d) || d->size < 4 || sb_crc16(0, &d->packet[2], d->size - 2u) != 0) {
         d->counters.broken++; /* the CRC over message and CRC is zero */
         return false;
     }
@@ -155,7 +155,7 @@ size_t sb_frame_decode(struct sb_frame_decoder *d, const uint8_t *data, size_t s
 size_t sb_frame_encode(uint8_t *packet, size_t message_size, uint8_t *out)
 {
     size_t length = message_size + 2; /* with the CRC */
-    uint16_t crc = sb_crc16_xmodem(packet + 2, message_size);
+    uint16_t crc = sb_crc16(0, packet + 2, message_size);
     packet[0] = (uint8_t)(length >> 8);
     packet[1] = (uint8_t)length;
     packet[2 + message_size] = (uint8_t)(crc >> 8);

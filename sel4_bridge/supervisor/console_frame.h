@@ -53,4 +53,5 @@ size_t sb_frame_decode(struct sb_frame_decoder *decoder, const uint8_t *data, si
  */
 size_t sb_frame_encode(uint8_t *packet, size_t message_size, uint8_t *out);
 
-uint16_t sb_crc16_xmodem(const uint8_t *data, size_t size);
+/* CRC-16 of polynomial 0x1021, nothing reflected: from 0 it is CRC-16/XMODEM. */
+uint16_t sb_crc16(uint16_t start, const uint8_t *data, size_t size);

@@ -8,6 +8,7 @@ enum {
     STATE_CONSOLE = 0, /* text and console lines */
     STATE_ZERO,        /* after a 00: the next byte decides */
     STATE_COBS,
+    STATE_CELL,
 };
 
 enum { LONGEST_BLOCK = 0xff }; /* code byte of 254 bytes without a 0 behind them */
@@ -34,11 +35,12 @@ static uint32_t read_be32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static void begin(struct sb_link_decoder *d)
+static void begin(struct sb_link_decoder *d, uint32_t state)
 {
     d->console.counters.broken += d->console.open;
     d->console.open = false;
-    d->state = STATE_COBS;
+    d->state = state;
+    d->cell_size = 0;
     d->left = 0;
     d->size = 0;
     d->zero = false;
@@ -56,7 +58,7 @@ static void put(struct sb_link_decoder *d, const uint8_t *data, size_t size)
 }
 
 /* The frame ended: true if it is whole and good. */
-static bool end(struct sb_link_decoder *d)
+static bool end(struct sb_link_decoder *d, const uint8_t **message, size_t *message_size)
 {
     if (d->spoilt || d->left != 0 || d->size < SB_COBS_CRC ||
         sb_crc32c(d->message, d->size - SB_COBS_CRC) != read_be32(d->message + d->size - SB_COBS_CRC)) {
@@ -64,7 +66,33 @@ static bool end(struct sb_link_decoder *d)
         return false;
     }
     d->console.counters.packets++;
+    d->framing = SB_FRAMING_COBS;
+    *message = d->message;
+    *message_size = d->size - SB_COBS_CRC;
     return true;
+}
+
+static void take_cell(struct sb_link_decoder *d, const uint8_t *data, size_t size)
+{
+    if (size > sizeof d->cell - d->cell_size) {
+        d->spoilt = true; /* two cells whose zero was lost */
+        return;
+    }
+    memcpy(d->cell + d->cell_size, data, size);
+    d->cell_size += (uint32_t)size;
+}
+
+/* The cell ended: true if it makes a message whole. Broken cells are no news here; frames that lack too many are. */
+static bool end_cell(struct sb_link_decoder *d, const uint8_t **message, size_t *message_size)
+{
+    bool broken = false;
+    bool whole = !d->spoilt && sb_cells_take(&d->cells, d->cell, d->cell_size, message, message_size, &broken);
+    d->console.counters.broken += broken;
+    d->console.counters.packets += whole;
+    if (whole) {
+        d->framing = SB_FRAMING_CELLS;
+    }
+    return whole;
 }
 
 /* Bytes of a frame that are not 0. Bounded: each round takes one. */
@@ -106,7 +134,9 @@ size_t sb_link_decode(struct sb_link_decoder *d, const uint8_t *data, size_t siz
     while (used < size) {
         if (d->state == STATE_ZERO) {
             if (data[used] == 1 || data[used] == 2) {
-                begin(d);
+                begin(d, STATE_COBS);
+            } else if (data[used] >> 6 == 2) { /* 80 to bf */
+                begin(d, STATE_CELL);
             } else if (data[used] == 0) {
                 used++;
             } else {
@@ -126,14 +156,16 @@ size_t sb_link_decode(struct sb_link_decoder *d, const uint8_t *data, size_t siz
             }
             continue;
         }
-        take(d, data + used, count);
+        bool cell = d->state == STATE_CELL;
+        if (cell) {
+            take_cell(d, data + used, count);
+        } else {
+            take(d, data + used, count);
+        }
         used += count + ends;
         if (ends) {
             d->state = STATE_ZERO;
-            if (end(d)) {
-                d->framing = SB_FRAMING_COBS;
-                *message = d->message;
-                *message_size = d->size - SB_COBS_CRC;
+            if (cell ? end_cell(d, message, message_size) : end(d, message, message_size)) {
                 return used;
             }
         }
@@ -176,8 +208,15 @@ static size_t cobs_encode(uint8_t *packet, size_t message_size, uint8_t *out)
     return (size_t)(o - out);
 }
 
-size_t sb_link_encode(enum sb_framing framing, uint8_t *packet, size_t message_size, uint8_t *out)
+size_t sb_link_encode(struct sb_link_decoder *d, uint8_t *packet, size_t message_size, uint8_t *out)
 {
-    return framing == SB_FRAMING_COBS ? cobs_encode(packet, message_size, out)
-                                      : sb_frame_encode(packet, message_size, out);
+    switch (d->framing) {
+    case SB_FRAMING_CELLS:
+        return sb_cells_encode(&d->cells, packet, message_size, out);
+    case SB_FRAMING_COBS:
+        return cobs_encode(packet, message_size, out);
+    case SB_FRAMING_CONSOLE:
+    default:
+        return sb_frame_encode(packet, message_size, out);
+    }
 }

@@ -257,7 +257,7 @@ class Cutting(SimulatedDevice):
 
 async def flash(url, data):
     digest = hashlib.sha256(data).digest()
-    async with Device(url, timeout_s=0.02) as link:
+    async with Device(url, timeout_s=0.1) as link:
         if (await link.slot(0)).digest != digest:
             if await link.candidate(0) != digest:
                 await link.upload(0, data)

@@ -188,7 +188,7 @@ static void feed(const uint8_t *data, size_t size, size_t step)
             size_t length = sb_smp_answer(supervisor, request, message_size, packet + 2, SB_FRAME_MESSAGE_MAX);
             free(request);
             if (length > 0 && out_size + SB_FRAME_ENCODED_MAX <= sizeof out) {
-                out_size += sb_link_encode(decoder->framing, packet, length, out + out_size);
+                out_size += sb_link_encode(decoder, packet, length, out + out_size);
             }
         }
         free(copy);

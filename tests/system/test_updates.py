@@ -11,6 +11,7 @@ import pytest
 from agent.errors import LinkError
 from agent.link.device import Device as Link
 from agent.module_file import append_section
+from qemu.faulty_line import Faults, FaultyLine
 from tests.system.conftest import install
 from tests.system.test_store import powered, ticker, wait_for_output
 
@@ -77,3 +78,24 @@ async def test_an_upload_goes_on_after_a_loss_of_power(kernel: str, tmp_path: Pa
             await wait_for_output(other, 0, b"version 2 - x tick 1")
         with pytest.raises(LinkError):
             await link.status()
+
+
+async def test_an_upload_over_a_line_that_loses_and_flips_bytes(kernel: str, tmp_path: Path) -> None:
+    """The device's cells and the agent's understand each other: nothing but parity gets this through."""
+    module = append_section(ticker(1), "padding", random.Random(4).randbytes(8_000))
+    async with powered(kernel, tmp_path) as (device, first):
+        await first.close()
+        line = FaultyLine(1)
+        await line.open(device.record.port)
+        try:
+            async with Link(line.port, name="device", timeout_s=10.0) as link:
+                line.faults = Faults(drop=0.02, corrupt=0.02)
+                await link.upload(0, module)
+                assert link.transport.counters.parity_bytes > 0
+                await link.set_pending(hashlib.sha256(module).digest())
+                await link.start(0, ("ticker",), WHO)
+                line.faults = Faults()
+                await wait_for_output(link, 0, b"version 1 - x tick 1")
+                assert (await link.slot(0)).digest == hashlib.sha256(module).digest()
+        finally:
+            await line.close()
