@@ -50,7 +50,7 @@ wheel:
 # The documentation as a site, in build/site.
 docs:
 	@scripts/setup test
-	@$(PY) -m mkdocs build --strict -q
+	@$(PY) -m mkdocs build --strict
 
 clean:
 	rm -rf build

@@ -2,7 +2,8 @@
 """The documentation as people meet it: it builds with every link right, and its commands do what they say.
 
 A page's shell blocks are run one after the other in an empty folder, with the commands of this environment, unless a
-comment before a block says why it can't be: `<!-- not run: reason -->`.
+comment before a block says why it can't be: `<!-- not run: reason -->`. mkdocs counts no warnings with `-q`, so that a
+strict build would let everything pass: leave it out.
 """
 
 import os
@@ -75,7 +76,7 @@ def test_what_a_page_says_works(page: Path, tmp_path: Path) -> None:
 
 def test_the_site_builds_with_every_link_right(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path / "site")],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -87,6 +88,23 @@ def test_the_site_builds_with_every_link_right(tmp_path: Path) -> None:
     assert not re.findall(r"(?:src|href)=\"https?://(?!squidfunk|www\.mkdocs)[^\"]+", page), (
         "a page asks a foreign host"
     )
+
+
+def test_a_page_that_nobody_finds_is_refused(tmp_path: Path) -> None:
+    """Every page is in mkdocs.yml's nav: the strict build says so."""
+    shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    (tmp_path / "docs" / "lost.md").write_text("# Lost\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path / "site")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "lost.md" in done.stdout + done.stderr
 
 
 def test_the_reference_has_every_command() -> None:

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--help` of every command: it says its purpose and, but for those of `fleet`, what each argument and option is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from agent.cli import app
+
+OWN = {"help", "install_completion", "show_completion"}
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Give the whole tree."""
+    yield path, command
+    context = typer.Context(command)
+    for name in command.list_commands(context) if hasattr(command, "list_commands") else ():
+        yield from commands(command.get_command(context, name), (*path, name))
+
+
+TREE = list(commands(get_command(app)))
+
+
+def test_the_tree_is_whole() -> None:
+    paths = {" ".join(path) for path, _ in TREE}
+    assert {
+        "",
+        "run",
+        "device up",
+        "root sign",
+        "trace",
+        "compile",
+        "javascript",
+        "up",
+        "fleet rollout create",
+    } <= paths
+    assert len(paths) == len(TREE) > 60
+
+
+@pytest.mark.parametrize(("path", "command"), TREE, ids=[" ".join(path) or "wasel" for path, _ in TREE])
+def test_help_says_what_a_command_does(path: tuple[str, ...], command: Any) -> None:
+    help_text = " ".join((command.help or "").split())
+    assert len(help_text) > 7, "no purpose"
+    assert help_text[0].isupper() or help_text[0] == "`", help_text
+    # most commands of fleet take a NAME or NUMBER that their purpose explains
+    for parameter in () if path[:1] == ("fleet",) else command.params:
+        if parameter.name in OWN or getattr(parameter, "hidden", False):
+            continue
+        assert getattr(parameter, "help", None), f"{parameter.name}: no help"
+    done = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+    assert done.exit_code == 0, done.output
+    assert "Usage: " in done.output
+    assert help_text.split()[0].strip("`") in done.output
