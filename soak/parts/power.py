@@ -21,7 +21,7 @@ PAIRS = 10_000
 PAIRS_A_RUN = 250
 KILLS = 500
 PROCESSES = 2
-PADDING = 200_000  # bytes of a module, so that its upload takes a while
+PADDING = 65_536  # bytes of a module, so that its upload takes a while
 SLEEPER = """
 #include <unistd.h>
 int main(void) { for (;;) usleep(50000); }
