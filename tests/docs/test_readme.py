@@ -5,9 +5,13 @@ import os
 import re
 import shutil
 import subprocess
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+
+from qemu.demo import EXPECTED
+from scripts.record_demo import picture
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
@@ -40,6 +44,28 @@ def test_every_block_is_accounted_for() -> None:
     """A new block in the README needs a test here; `make demo` and `make test` are run by people and by CI."""
     assert len(BLOCKS) == 3
     assert of("make demo").splitlines()[1].startswith("make test")
+
+
+def test_the_picture_of_the_demo_stands_alone() -> None:
+    """It is the README's, well-formed, shows the lines that the demo checks, and asks no host for anything."""
+    [name] = re.findall(
+        r"^!\[[^\]]{20,}\]\(([^)]+\.svg)\)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    text = (ROOT / name).read_text(encoding="utf-8")
+    root = ET.fromstring(text)  # noqa: S314 - our own file
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert set(re.findall(r"https?://[^\s\"'<>)]+", text)) == {"http://www.w3.org/2000/svg"}
+    shown = " ".join("".join(root.itertext()).replace("\xa0", " ").split())
+    for line in (line for lines in EXPECTED.values() for line in lines):
+        assert line in shown
+    assert "everything is down again" in shown
+
+
+def test_the_picture_of_lines_is_the_same_each_time_and_fetches_nothing() -> None:
+    drawn = picture(["$ make demo", "a < b & c"])
+    assert drawn == picture(["$ make demo", "a < b & c"])
+    ET.fromstring(drawn)  # noqa: S314 - made here
+    assert set(re.findall(r"https?://[^\s\"'<>)]+", drawn)) == {"http://www.w3.org/2000/svg"}
 
 
 @pytest.mark.system
