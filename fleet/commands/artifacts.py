@@ -37,7 +37,7 @@ PlainHttp = Annotated[bool, typer.Option("--plain-http", help="No TLS: for a reg
 
 @artifacts.command()
 def upload(
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The module.")],
     provenance: Annotated[
         list[str] | None, typer.Option("--provenance", "-p", metavar="K=V", help="source, commit, builder, ...")
     ] = None,
@@ -54,7 +54,10 @@ def upload(
 
 @artifacts.command("list")
 def list_artifacts(
-    name: Annotated[str, typer.Option("--name")] = "", json: Json = False, url: Url = None, token: Token = None
+    name: Annotated[str, typer.Option("--name", help="With this name alone.")] = "",
+    json: Json = False,
+    url: Url = None,
+    token: Token = None,
 ) -> None:
     """List artifacts, newest first."""
     rows = client(url, token).get("/artifacts", name=name, limit=1000)["artifacts"]
@@ -88,7 +91,7 @@ def show_artifact(reference: Reference, url: Url = None, token: Token = None) ->
 @artifacts.command()
 def download(
     reference: Reference,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")],
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -186,7 +189,11 @@ def show_trust(url: Url = None, token: Token = None) -> None:
 
 
 @trust.command()
-def install(file: Annotated[Path, typer.Argument(metavar="ROOT.cbor")], url: Url = None, token: Token = None) -> None:
+def install(
+    file: Annotated[Path, typer.Argument(metavar="ROOT.cbor", help="The signed root document.")],
+    url: Url = None,
+    token: Token = None,
+) -> None:
     """Install a root document (docs/signing.md)."""
     try:
         data = file.read_bytes()

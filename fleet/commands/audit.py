@@ -18,7 +18,7 @@ app = typer.Typer(help="The audit log: who did what.", no_args_is_help=True)
 
 @app.command("list")
 def list_entries(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 50,
     action: Annotated[str, typer.Option("--action", help="Beginning of the action.")] = "",
     actor: Annotated[str, typer.Option("--actor", help="Whose.")] = "",
     json: Json = False,

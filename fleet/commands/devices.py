@@ -14,10 +14,10 @@ __all__ = ["claims", "clear", "deploy", "devices", "status"]
 
 devices = typer.Typer(help="Devices.", no_args_is_help=True)
 claims = typer.Typer(help="Claim tokens: with one a device enrols itself.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="NAME")]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the device.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of the devices.")]
 Filter = Annotated[str, typer.Option("--filter", "-f", help="docs/fleet.md has the language; default: all.")]
-Slot = Annotated[int, typer.Option("--slot", "-s", min=0, max=63)]
+Slot = Annotated[int, typer.Option("--slot", "-s", min=0, max=63, help="Which slot of the device.")]
 PAGE = 500
 
 
@@ -74,8 +74,10 @@ def add(
     name: Name,
     serial: Annotated[str | None, typer.Option("--serial", help="It enrols itself with this serial number.")] = None,
     key: Annotated[str | None, typer.Option("--key", help="Its public key in hexadecimal: enrolled at once.")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V")] = None,
-    note: Annotated[str, typer.Option("--note")] = "",
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="K=V", help="Tag of the device; may come again.")
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="Text for people; shown beside it.")] = "",
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -87,8 +89,10 @@ def add(
 @devices.command()
 def tag(
     names: Names,
-    set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V")] = None,  # noqa: A002
-    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="K")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="Tag to set; may come again.")] = None,  # noqa: A002
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="K", help="Tag to take away; may come again.")
+    ] = None,
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -97,7 +101,12 @@ def tag(
 
 
 @devices.command()
-def note(name: Name, text: Annotated[str, typer.Argument()], url: Url = None, token: Token = None) -> None:
+def note(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="The note; replaces the one before.")],
+    url: Url = None,
+    token: Token = None,
+) -> None:
     """Write a note to a device."""
     client(url, token).request("PATCH", f"/devices/{name}", json={"note": text})
 
@@ -123,7 +132,9 @@ def remove(name: Name, url: Url = None, token: Token = None) -> None:
 @devices.command()
 def logs(
     name: Name,
-    slot: Annotated[int | None, typer.Option("--slot", "-s", min=0)] = None,
+    slot: Annotated[
+        int | None, typer.Option("--slot", "-s", min=0, help="Of this slot alone; default: of all.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C.")] = False,
     url: Url = None,
     token: Token = None,
@@ -168,10 +179,15 @@ def stop(name: Name, slot: Slot, url: Url = None, token: Token = None) -> None:
 
 def deploy(
     artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="Digest, its beginning, or NAME:VERSION.")],
-    device: Annotated[list[str], typer.Option("--device", "-d", metavar="NAME")],
+    device: Annotated[list[str], typer.Option("--device", "-d", metavar="NAME", help="Which device; may come again.")],
     slot: Slot = 0,
-    arg: Annotated[list[str] | None, typer.Option("--arg", metavar="TEXT")] = None,
-    env: Annotated[list[str] | None, typer.Option("--env", metavar="K=V")] = None,
+    arg: Annotated[
+        list[str] | None, typer.Option("--arg", metavar="TEXT", help="Argument of the module; may come again.")
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="K=V", help="Environment variable of the module; may come again."),
+    ] = None,
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -182,7 +198,7 @@ def deploy(
 
 
 def clear(
-    device: Annotated[list[str], typer.Option("--device", "-d", metavar="NAME")],
+    device: Annotated[list[str], typer.Option("--device", "-d", metavar="NAME", help="Which device; may come again.")],
     slot: Slot,
     url: Url = None,
     token: Token = None,
@@ -197,7 +213,7 @@ def create(
     uses: Annotated[int, typer.Option("--uses", min=1, help="Devices that may come with it.")] = 1,
     days: Annotated[float, typer.Option("--days", help="Until it expires.")] = 1.0,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="Given to them.")] = None,
-    note: Annotated[str, typer.Option("--note")] = "",
+    note: Annotated[str, typer.Option("--note", help="Text for people; shown beside it.")] = "",
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -230,6 +246,10 @@ def list_claims(json: Json = False, url: Url = None, token: Token = None) -> Non
 
 
 @claims.command("revoke")
-def revoke_claim(number: Annotated[int, typer.Argument(metavar="ID")], url: Url = None, token: Token = None) -> None:
+def revoke_claim(
+    number: Annotated[int, typer.Argument(metavar="ID", help="As 'claim list' shows it.")],
+    url: Url = None,
+    token: Token = None,
+) -> None:
     """End a claim token."""
     client(url, token).request("DELETE", f"/claims/{number}")

@@ -13,14 +13,14 @@ from fleet.commands.common import Json, Token, Url, client, show, show_table, wh
 __all__ = ["events", "webhooks"]
 
 webhooks = typer.Typer(help="Programs that are told of events.", no_args_is_help=True)
-Number = Annotated[int, typer.Argument(metavar="ID")]
+Number = Annotated[int, typer.Argument(metavar="ID", help="As 'webhook list' shows it.")]
 
 
 def events(
-    device: Annotated[str, typer.Option("--device", "-d", metavar="NAME")] = "",
-    rollout: Annotated[int | None, typer.Option("--rollout", metavar="ID")] = None,
+    device: Annotated[str, typer.Option("--device", "-d", metavar="NAME", help="Of this device alone.")] = "",
+    rollout: Annotated[int | None, typer.Option("--rollout", metavar="ID", help="Of this rollout alone.")] = None,
     kind: Annotated[str, typer.Option("--kind", help="Beginning of the kind, such as 'rollout.'.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 50,
     json: Json = False,
     url: Url = None,
     token: Token = None,
@@ -59,7 +59,7 @@ def list_webhooks(json: Json = False, url: Url = None, token: Token = None) -> N
 
 @webhooks.command()
 def add(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="URL that messages are posted to.")],
     kind: Annotated[list[str] | None, typer.Option("--kind", help="Beginning of kinds; default: all.")] = None,
     url: Url = None,
     token: Token = None,

@@ -18,7 +18,7 @@ from fleet.errors import FleetError
 __all__ = ["rollouts"]
 
 rollouts = typer.Typer(help="Rollouts: one module to many devices, in waves.", no_args_is_help=True)
-Number = Annotated[int, typer.Argument(metavar="ID")]
+Number = Annotated[int, typer.Argument(metavar="ID", help="As 'rollout list' shows it.")]
 Reason = Annotated[str, typer.Option("--reason", help="For the audit log.")]
 OVER = ("completed", "stopped", "returned", "refused")
 POLL_S = 1.0
@@ -47,13 +47,18 @@ def create(
     artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="Digest, its beginning, or NAME:VERSION.")],
     filter: Annotated[str, typer.Option("--filter", "-f", help="Which devices; 'all' for every one.")],  # noqa: A002
     name: Annotated[str, typer.Option("--name", "-n", help="Default: the artifact.")] = "",
-    slot: Annotated[int, typer.Option("--slot", "-s", min=0, max=63)] = 0,
+    slot: Annotated[int, typer.Option("--slot", "-s", min=0, max=63, help="Which slot of the devices.")] = 0,
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="JSON, see 'rollout plan'.")] = None,
     set: Annotated[  # noqa: A002
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one thing of the plan.")
     ] = None,
-    arg: Annotated[list[str] | None, typer.Option("--arg", metavar="TEXT")] = None,
-    env: Annotated[list[str] | None, typer.Option("--env", metavar="K=V")] = None,
+    arg: Annotated[
+        list[str] | None, typer.Option("--arg", metavar="TEXT", help="Argument of the module; may come again.")
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="K=V", help="Environment variable of the module; may come again."),
+    ] = None,
     start: Annotated[bool, typer.Option("--start", help="At once.")] = False,
     url: Url = None,
     token: Token = None,
@@ -72,7 +77,10 @@ def default_plan(url: Url = None, token: Token = None) -> None:
 
 @rollouts.command("list")
 def list_rollouts(
-    phase: Annotated[str, typer.Option("--phase")] = "", json: Json = False, url: Url = None, token: Token = None
+    phase: Annotated[str, typer.Option("--phase", help="In this phase alone.")] = "",
+    json: Json = False,
+    url: Url = None,
+    token: Token = None,
 ) -> None:
     """List rollouts, newest first."""
     rows = client(url, token).get("/rollouts", phase=phase)
@@ -106,7 +114,7 @@ def show_rollout(number: Number, url: Url = None, token: Token = None) -> None:
 @rollouts.command("devices")
 def list_members(
     number: Number,
-    state: Annotated[str, typer.Option("--state")] = "",
+    state: Annotated[str, typer.Option("--state", help="In this state alone.")] = "",
     json: Json = False,
     url: Url = None,
     token: Token = None,
@@ -200,6 +208,10 @@ def remove(number: Number, url: Url = None, token: Token = None) -> None:
 
 
 @rollouts.command()
-def twin(job: Annotated[int, typer.Argument(metavar="JOB")], url: Url = None, token: Token = None) -> None:
+def twin(
+    job: Annotated[int, typer.Argument(metavar="JOB", help="Number of the twin's job.")],
+    url: Url = None,
+    token: Token = None,
+) -> None:
     """Show what the twin saw, as JSON; 'rollout show' has the jobs' numbers."""
     show(client(url, token).get(f"/twin/{job}"))

@@ -23,13 +23,15 @@ def serve(
     database: DatabaseUrl = "",
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes; more than one need PostgreSQL.")] = 1,
     certificate: Annotated[str, typer.Option("--certificate", metavar="PEM", help="With --key: HTTPS.")] = "",
-    key: Annotated[str, typer.Option("--key", metavar="PEM")] = "",
+    key: Annotated[str, typer.Option("--key", metavar="PEM", help="Private key of --certificate.")] = "",
     broker: Annotated[
         str, typer.Option("--broker", metavar="URL", help="A broker of one's own; default: one is started.")
     ] = "",
     broker_ca: Annotated[str, typer.Option("--broker-ca", metavar="PEM", help="Of --broker mqtts://.")] = "",
     broker_host: Annotated[str, typer.Option("--broker-host", help="Where devices find the broker.")] = "",
-    broker_port: Annotated[int, typer.Option("--broker-port", min=0, max=65535)] = 8883,
+    broker_port: Annotated[
+        int, typer.Option("--broker-port", min=0, max=65535, help="Port of the broker that is started; 0: a free one.")
+    ] = 8883,
     trust: Annotated[
         list[Path] | None, typer.Option("--trust", metavar="KEY.pub", help="Take modules signed by this key.")
     ] = None,

@@ -13,7 +13,8 @@ __all__ = ["tokens", "users"]
 
 users = typer.Typer(help="Users and their roles.", no_args_is_help=True)
 tokens = typer.Typer(help="Tokens of programs.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="NAME")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
+TokenName = Annotated[str, typer.Argument(metavar="NAME", help="What the token is for.")]
 RoleName = Annotated[str, typer.Option("--role", help="viewer, operator, approver or admin.")]
 
 
@@ -39,8 +40,12 @@ def add(name: Name, role: RoleName, url: Url = None, token: Token = None) -> Non
 @users.command()
 def change(
     name: Name,
-    role: Annotated[str | None, typer.Option("--role")] = None,
-    disabled: Annotated[bool | None, typer.Option("--disable/--enable")] = None,
+    role: Annotated[
+        str | None, typer.Option("--role", help="viewer, operator, approver or admin; default: as before.")
+    ] = None,
+    disabled: Annotated[
+        bool | None, typer.Option("--disable/--enable", help="Whether the user is kept out; default: as before.")
+    ] = None,
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -66,7 +71,7 @@ def list_tokens(json: Json = False, url: Url = None, token: Token = None) -> Non
 
 @tokens.command()
 def create(
-    name: Name,
+    name: TokenName,
     user: Annotated[str | None, typer.Option("--user", help="For whom; default: oneself.")] = None,
     role: Annotated[str | None, typer.Option("--role", help="At most.")] = None,
     days: Annotated[int | None, typer.Option("--days", min=1, help="Until it expires.")] = None,
@@ -79,6 +84,10 @@ def create(
 
 
 @tokens.command()
-def revoke(number: Annotated[int, typer.Argument(metavar="ID")], url: Url = None, token: Token = None) -> None:
+def revoke(
+    number: Annotated[int, typer.Argument(metavar="ID", help="As 'token list' shows it.")],
+    url: Url = None,
+    token: Token = None,
+) -> None:
     """End a token."""
     client(url, token).request("DELETE", f"/tokens/{number}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--help` of every command: it says its purpose and, but for those of `fleet`, what each argument and option is."""
+"""`--help` of every command: it says its purpose, and what each argument and option is."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -46,8 +46,7 @@ def test_help_says_what_a_command_does(path: tuple[str, ...], command: Any) -> N
     help_text = " ".join((command.help or "").split())
     assert len(help_text) > 7, "no purpose"
     assert help_text[0].isupper() or help_text[0] == "`", help_text
-    # most commands of fleet take a NAME or NUMBER that their purpose explains
-    for parameter in () if path[:1] == ("fleet",) else command.params:
+    for parameter in command.params:
         if parameter.name in OWN or getattr(parameter, "hidden", False):
             continue
         assert getattr(parameter, "help", None), f"{parameter.name}: no help"
