@@ -8,6 +8,8 @@ calls to it go through the engine. The text depends on the module's bytes and ``
 Values on the operand stack are C expressions. A pure expression is kept as text until it is used; whatever has effects
 is given a name where it happens (``t1``, ``t2``…), and expressions that mention a local are named before it is set.
 Blocks are C blocks with a label behind them, loops with a label before them; their results travel in variables.
+
+One file over 600 lines: every instruction's method works on the one operand stack and block stack of `_Writer`.
 """
 
 from __future__ import annotations

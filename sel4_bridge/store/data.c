@@ -6,6 +6,8 @@
  * files of at most inline_max bytes among the metadata, others in sectors; metadata lie in pairs of sectors whose logs are
  * split when compacted ones are fuller than half of metadata_max. So a directory counts two sectors, a file its
  * sectors, and each name its share of further pairs.
+ *
+ * One file over 600 lines: every call reads or changes the slots' count and the path buffers, which are static here.
  */
 #include "data.h"
 
