@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wait for an event, but not for ever.
+"""Wait for an event, or for something to pass, but not for ever.
 
 `asyncio.wait_for` is not used anywhere in wasel: in Python 3.11 it loses a cancellation that comes together with what
 it waits for, and the task that was cancelled goes on (https://github.com/python/cpython/issues/86296).
@@ -9,8 +9,12 @@ it waits for, and the task that was cancelled goes on (https://github.com/python
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-__all__ = ["happens"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["clears", "happens"]
 
 
 async def happens(event: asyncio.Event, within_s: float) -> bool:
@@ -20,4 +24,15 @@ async def happens(event: asyncio.Event, within_s: float) -> bool:
             await event.wait()
     except TimeoutError:
         return False
+    return True
+
+
+async def clears(busy: Callable[[], bool], within_s: float, *, every_s: float) -> bool:
+    """Wait until `busy`, which is asked at once and then every `every_s`, says no; False if it did not in time."""
+    loop = asyncio.get_running_loop()
+    ends_s = loop.time() + within_s
+    while busy():
+        if loop.time() >= ends_s:
+            return False
+        await asyncio.sleep(every_s)
     return True

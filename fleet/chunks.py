@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import BrokerError
 from agent.messages import Chunk, Get
+from agent.patience import clears
 from fleet.errors import FleetError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class ChunkServer:
             if not self._waiting:
                 self._some.clear()
                 await self._some.wait()
-            await self._let_pass()
+            await clears(self._hold, HOLD_S, every_s=PAUSE_S)
             while not self._link.room:  # noqa: ASYNC110 - a socket says nothing when it has room again
                 await asyncio.sleep(PAUSE_S)
             (device, digest), get = self._waiting.popitem(last=False)
@@ -129,13 +130,6 @@ class ChunkServer:
             if turns >= TURNS:
                 turns = 0
                 await asyncio.sleep(0)
-
-    async def _let_pass(self) -> None:
-        """Wait while something else goes first, but not for ever."""
-        loop = asyncio.get_running_loop()
-        ends_s = loop.time() + HOLD_S
-        while self._hold() and loop.time() < ends_s:  # noqa: ASYNC110 - looked at seldom, and only then
-            await asyncio.sleep(PAUSE_S)
 
     def _answer(self, device: str, digest: bytes, get: Get, module: bytes) -> None:
         topic = f"{self._prefix}{device}/chunk".encode()

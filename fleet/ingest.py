@@ -18,6 +18,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from agent.errors import MessageError
 from agent.messages import LogLine, Metrics
+from agent.patience import clears
 from fleet import reports
 from fleet.clock import now_ms
 from fleet.models import Device, LogRecord, Sample
@@ -108,9 +109,7 @@ class Ingest:
             await self._some.wait()
             self._some.clear()
             loop = asyncio.get_running_loop()
-            began_s = loop.time()
-            while self._hold() and loop.time() < began_s + HOLD_S:  # noqa: ASYNC110 - looked at seldom, and only then
-                await asyncio.sleep(FLUSH_S)
+            await clears(self._hold, HOLD_S, every_s=FLUSH_S)
             began_s = loop.time()
             await self._flush()
             await asyncio.sleep(min(max(FLUSH_S, loop.time() - began_s), MOST_PAUSE_S))

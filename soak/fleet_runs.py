@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fleet.simulate import device_names, until
 from fleet.virtual_faults import Faults
@@ -21,7 +21,7 @@ from soak.fleet_site import SiteError, fleet_site, module
 from soak.pages import looking
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from fleet.virtual_device import VirtualDevice
     from soak import Soak
@@ -132,6 +132,17 @@ def _cpu_s(site: FleetSite) -> dict[str, float]:
 
 
 @contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have something else done meanwhile, which never ends by itself."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
 async def _stalls(soak: Soak) -> AsyncIterator[None]:
     """Measure how long our own loop, on which the devices live, is away: what is below is not the server's doing."""
     worst_s = 0.0
@@ -144,12 +155,10 @@ async def _stalls(soak: Soak) -> AsyncIterator[None]:
             await asyncio.sleep(STALL_POLL_S)
             worst_s = max(worst_s, loop.time() - began_s - STALL_POLL_S)
 
-    task = asyncio.create_task(look())
     try:
-        yield
+        async with _beside(look()):
+            yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         soak.measure("simulated devices: longest stall of their loop", round(worst_s * 1000), "ms")
 
 
@@ -164,12 +173,10 @@ async def _weighed(soak: Soak, site: FleetSite) -> AsyncIterator[None]:
             await asyncio.sleep(WEIGH_EVERY_S)
             most = max(most, await asyncio.to_thread(site.together_mib))
 
-    task = asyncio.create_task(look())
     try:
-        yield
+        async with _beside(look()):
+            yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         soak.measure("server's memory, all processes together (PSS)", most, "MiB", at_most=400)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agent.commands.options import Args, Env
 from agent.text import printable
 from fleet.commands.common import Json, Token, Url, client, pairs, show, show_table, when
 
@@ -181,13 +182,8 @@ def deploy(
     artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="Digest, its beginning, or NAME:VERSION.")],
     device: Annotated[list[str], typer.Option("--device", "-d", metavar="NAME", help="Which device; may come again.")],
     slot: Slot = 0,
-    arg: Annotated[
-        list[str] | None, typer.Option("--arg", metavar="TEXT", help="Argument of the module; may come again.")
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", metavar="K=V", help="Environment variable of the module; may come again."),
-    ] = None,
+    arg: Args = None,
+    env: Env = None,
     url: Url = None,
     token: Token = None,
 ) -> None:

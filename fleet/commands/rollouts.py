@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agent.commands.options import Args, Env
 from agent.errors import UsageError
 from agent.text import printable
 from fleet.commands.common import Json, Token, Url, client, show, show_table, when
@@ -52,13 +53,8 @@ def create(
     set: Annotated[  # noqa: A002
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one thing of the plan.")
     ] = None,
-    arg: Annotated[
-        list[str] | None, typer.Option("--arg", metavar="TEXT", help="Argument of the module; may come again.")
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", metavar="K=V", help="Environment variable of the module; may come again."),
-    ] = None,
+    arg: Args = None,
+    env: Env = None,
     start: Annotated[bool, typer.Option("--start", help="At once.")] = False,
     url: Url = None,
     token: Token = None,

@@ -34,12 +34,11 @@ from agent.link.cells import (
     wire_of,
 )
 from agent.link.cobs import cobs_encode, frame
-from agent.link.frames import BadFrame, FrameDecoder, FrameEvent, Message, Text, encode_frames
+from agent.link.frames import BadFrame, FrameDecoder, Message, Text, encode_frames
 from edge_engine.zig import ROOT
+from tests.agents.wire import LINE, SMP, events_of
 
-SMP = st.builds(lambda op, rest: bytes([op, 0]) + rest, st.sampled_from([0, 2, 8, 10]), st.binary(min_size=6))
 WAYS = st.builds(Way, st.integers(LEAST_SIZE, MOST_SIZE), st.integers(0, CLASSES - 1))
-LINE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40).map(lambda text: text.encode() + b"\n")
 
 
 def in_cells(message: bytes, way: Way, number: int = 0, report: int = 0) -> bytes:
@@ -49,14 +48,6 @@ def in_cells(message: bytes, way: Way, number: int = 0, report: int = 0) -> byte
 def stuffed(cell: bytes) -> bytes:
     wire = wire_of([cell])
     return wire[1:-1]
-
-
-def events_of(data: bytes, step: int | None = None) -> list[FrameEvent]:
-    decoder = FrameDecoder()
-    events: list[FrameEvent] = []
-    for at in range(0, len(data), step or max(1, len(data))):
-        events += decoder.feed(data[at : at + (step or len(data))])
-    return events
 
 
 @given(st.binary(max_size=1500), WAYS, st.integers(0, 31), st.integers(0, 255), st.randoms(use_true_random=False))

@@ -11,20 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.link.cobs import CobsError, cobs_decode, cobs_encode, frame, unframe
-from agent.link.frames import BadFrame, FrameDecoder, FrameEvent, Message, Text, encode_frames
+from agent.link.frames import BadFrame, FrameDecoder, Message, Text, encode_frames
 from edge_engine.zig import ROOT
-
-# an SMP message: flags, the second byte, are 0
-SMP = st.builds(lambda op, rest: bytes([op, 0]) + rest, st.sampled_from([0, 2, 8, 10]), st.binary(min_size=6))
-LINE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40).map(lambda text: text.encode() + b"\n")
-
-
-def events_of(data: bytes, step: int | None = None) -> list[FrameEvent]:
-    decoder = FrameDecoder()
-    events: list[FrameEvent] = []
-    for at in range(0, len(data), step or max(1, len(data))):
-        events += decoder.feed(data[at : at + (step or len(data))])
-    return events
+from tests.agents.wire import LINE, SMP, events_of
 
 
 @given(st.binary(max_size=2000))

@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from agent.patience import happens
+from agent.patience import clears, happens
 
 
 async def test_an_event_in_time_and_one_that_does_not_come() -> None:
@@ -14,6 +14,13 @@ async def test_an_event_in_time_and_one_that_does_not_come() -> None:
     asyncio.get_running_loop().call_soon(event.set)
     assert await happens(event, 60)
     assert await happens(event, 0)
+
+
+async def test_what_passes_and_what_goes_on() -> None:
+    left = iter([True, True, False])
+    assert await clears(lambda: next(left), 60, every_s=0)
+    assert await clears(lambda: False, 0, every_s=0)
+    assert not await clears(lambda: True, 0.01, every_s=0.001)
 
 
 @pytest.mark.parametrize("turns", range(6))
