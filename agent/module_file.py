@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent import binary
 from agent.errors import RefusedError
 
 __all__ = [
@@ -41,8 +42,6 @@ OTHERS = (
     (b"#!", "it is a script; 'wasel javascript' makes a module of a JavaScript one"),
 )
 LAST_SECTION_ID = 13
-U32_BITS = 32
-LEB_BYTES = 5  # at most, of a u32
 
 
 class ModuleFileError(RefusedError):
@@ -64,27 +63,10 @@ class Section:
 
 
 def _u32(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Read an unsigned LEB128 number; gives it and the offset behind it."""
-    value = 0
-    for index in range(LEB_BYTES):
-        if at + index >= end:
-            raise ModuleFileError(f"a number at {at:#x} goes past its end")
-        byte = data[at + index]
-        value |= (byte & 0x7F) << (7 * index)
-        if not byte & 0x80:
-            if value >> U32_BITS:
-                break
-            return value, at + index + 1
-    raise ModuleFileError(f"the number at {at:#x} has more than {U32_BITS} bits")
-
-
-def _leb(value: int) -> bytes:
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        out.append(byte | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
+    try:
+        return binary.decode_unsigned(data, at, end)
+    except ValueError as error:
+        raise ModuleFileError(str(error)) from error
 
 
 def _what_it_is(data: bytes) -> str:
@@ -164,9 +146,7 @@ def custom_section(data: bytes, name: str) -> bytes | None:
 
 def append_section(data: bytes, name: str, content: bytes) -> bytes:
     """Give the module with one more custom section at its end."""
-    label = name.encode()
-    body = _leb(len(label)) + label + content
-    return data + b"\0" + _leb(len(body)) + body
+    return data + binary.custom_section(name, content)
 
 
 def strip_sections(data: bytes, *names: str) -> bytes:

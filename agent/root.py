@@ -38,6 +38,8 @@ ROOT_LIMITS = {
     "ROOT_BYTES": 4096,  # of the whole file
     "ROOT_VERSION": (1 << 32) - 1,
 }
+# What reading CBOR of other shapes raises.
+MALFORMED = (cbor2.CBORError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 BODY_PROTECTED: bytes = cbor2.dumps({HEADER_CONTENT_TYPE: ROOT_TYPE}, canonical=True)
 
 
@@ -120,15 +122,7 @@ class Root:
                     for item in value["keys"]
                 ),
             )
-        except (
-            cbor2.CBORError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            OverflowError,
-            RecursionError,
-        ) as error:
+        except MALFORMED as error:
             raise RootError("root: malformed") from error
         if root.payload() != data:
             raise RootError("root: has more or other fields than it should have")
@@ -193,15 +187,7 @@ class RootFile:
                 signatures.append((header[HEADER_KEY_ID], signature))
             file = cls(Root.from_payload(payload), tuple(signatures))
             again = file.to_bytes()
-        except (
-            cbor2.CBORError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            OverflowError,
-            RecursionError,
-        ) as error:
+        except MALFORMED as error:
             raise RootError("root: no COSE_Sign") from error
         if again != data or len({signer for signer, _ in signatures}) != len(signatures):
             raise RootError("root: a COSE_Sign, but not of the one shape that is accepted")

@@ -14,7 +14,7 @@ from bench.fetch import sdist_folder
 from bench.kernels import BUILD, FLAGS, KERNELS, SOURCES
 from edge_engine.generate import generated_sources
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_INCLUDE
-from edge_engine.zig import HOST, ROOT, Target, compile_objects, link
+from edge_engine.zig import HOST, ROOT, WARNINGS, Target, compile_objects, link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,11 +48,7 @@ RUNNER_FLAGS = (
     "-std=c17",
     "-D_GNU_SOURCE",
     "-O2",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wmissing-prototypes",
-    "-Werror",
+    *WARNINGS,
     "-fno-sanitize=all",
     f"-I{RUNNER}",
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import BenchError
-from edge_engine.zig import ROOT, Target, compile_objects, link
+from edge_engine.zig import ROOT, WARNINGS, Target, compile_objects, link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,11 +35,7 @@ FLAGS = (
     "-g0",
     "-ffp-contract=off",
     "-fno-sanitize=all",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wmissing-prototypes",
-    "-Werror",
+    *WARNINGS,
 )
 WASM_LINK = ("-nostdlib", "-Wl,--no-entry,--export=run,-z,stack-size=16384", "-s")
 NATIVE_LINK = ("-nostdlib", "-shared", "-s")  # memcpy and its like come from the process that loads it

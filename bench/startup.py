@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from agent.binary import custom_section
 from bench.kernels import BUILD, SOURCES
 from edge_engine.zig import Target, compile_objects, link
 
@@ -33,19 +34,9 @@ SLOW_PEERS = ("wasmtime",)  # compile when they load: fewer starts
 SLOW_STARTS = 3
 
 
-def _leb128(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:  # noqa: PLR2004  (LEB128: seven bits a byte)
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def _custom_section(name: str, size: int) -> bytes:
-    """Make a custom section (core spec 5.5.3) of ``size`` bytes of content that isn't all zeros."""
-    title = name.encode()
-    content = _leb128(len(title)) + title + bytes(i * 7 & 0xFF for i in range(256)) * (size // 256)
-    return b"\0" + _leb128(len(content)) + content
+def _filler(name: str, size: int) -> bytes:
+    """Make a custom section of ``size`` bytes of content that isn't all zeros."""
+    return custom_section(name, bytes(i * 7 & 0xFF for i in range(256)) * (size // 256))
 
 
 def large_module() -> tuple[Path, str]:
@@ -58,7 +49,7 @@ def large_module() -> tuple[Path, str]:
     hello = link(objects, BUILD / "startup" / "hello.wasm", target, ["-s", "-Wl,-z,stack-size=65536"])
     data = hello.read_bytes()
     padded = BUILD / "startup" / "hello-large.wasm"
-    padded.write_bytes(data + _custom_section(".debug_info", LARGE_BYTES - len(data)))
+    padded.write_bytes(data + _filler(".debug_info", LARGE_BYTES - len(data)))
     return padded, f"C hello, {len(data) // 1000} kB of {LARGE_BYTES // 1000} are not debug sections"
 
 

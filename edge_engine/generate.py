@@ -11,11 +11,11 @@ Does not compile anything.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_engine.files import write_if_changed
 from edge_engine.operations import OPERAND_SIZES, Operation, Shape, all_operations
 from edge_engine.paths import BUILD
 
@@ -170,12 +170,6 @@ def _handlers(handlers: list[tuple[str, tuple[Operation, ...]]]) -> str:
     return "\n".join(out)
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
 def _files(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], rows: list[tuple[str, ...]]) -> dict[str, str]:
     """All generated files, by name."""
     by_name = {operation.name: operation for operation in operations}
@@ -209,6 +203,6 @@ def generated_sources(folder: Path = GENERATED, *, plain: bool = False, limit: i
         if old.name not in files:
             old.unlink()
     for name, text in files.items():
-        _write(folder / name, text)
-    _write(stamp_file, stamp)
+        write_if_changed(folder / name, text)
+    write_if_changed(stamp_file, stamp)
     return tuple(sorted(folder.glob("*.c")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from edge_engine.generate import GENERATED, generated_sources
 from edge_engine.paths import ENGINE_INCLUDE, ROOT
+from edge_engine.zig import WARNINGS
 
 __all__ = ["ENGINE_FLAGS", "ENGINE_INCLUDE", "ENGINE_SOURCES", "HOST_GUARD_SOURCES", "HOST_INSPECT_SOURCES"]
 
@@ -34,11 +35,7 @@ ENGINE_FLAGS = (
     "-mllvm",
     "-align-all-functions=2",
     "-fno-sanitize=all",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wmissing-prototypes",
-    "-Werror",
+    *WARNINGS,
     f"-I{ENGINE_INCLUDE}",
     f"-I{GENERATED}",
     f"-I{ROOT / 'edge_engine' / 'src'}",

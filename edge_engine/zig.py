@@ -35,6 +35,7 @@ __all__ = [
     "JOBS",
     "ROOT",
     "TIMEOUT_S",
+    "WARNINGS",
     "WASI",
     "Target",
     "ToolError",
@@ -44,6 +45,7 @@ __all__ = [
     "run_tool",
 ]
 
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wmissing-prototypes", "-Werror")  # of all C of this project
 JOBS = 2  # compilers at a time
 TIMEOUT_S = 600.0  # of one run of a tool
 

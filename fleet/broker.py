@@ -37,7 +37,7 @@ from agent.files import replace_file
 from fleet.broker_config import BrokerSettings, access_file, configuration
 from fleet.broker_credentials import Secret, hash_secret, new_secret, password_file
 from fleet.pki import Pki, ensure_pki
-from qemu.bound import bound
+from qemu.bound import bound, end_process
 from qemu.broker import find_mosquitto
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ MAX_WORKERS = 16
 """Server processes that may be connected at once, each with a login of its own."""
 START_TIMEOUT_S = 30.0
 RELOAD_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 10.0
 RESTART_S = (0.1, 5.0)
 POLL_S = 0.02
 
@@ -172,18 +171,8 @@ class FleetBroker:
             await self._start()
 
     async def _stop(self) -> None:
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if self._process is not None:
+            await end_process(self._process)
 
 
 def _write_private(path: Path, data: bytes) -> None:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.registry import device_dir
-from qemu.bound import bound
+from qemu.bound import bound, end_process
 from qemu.launcher import running_device
-from qemu.programs import end_process, environment_for
+from qemu.programs import environment_for
 from qemu.sim import SimOptions, running_simulator
 
 if TYPE_CHECKING:

@@ -8,12 +8,31 @@ signal when the program changes its user (mosquitto started by root does): order
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import shutil
 
-__all__ = ["bound"]
+__all__ = ["bound", "end_process"]
+
+STOP_TIMEOUT_S = 10.0
 
 
 def bound(arguments: list[str]) -> list[str]:
     """Return the vector that runs `arguments` as long as our thread lives at most."""
     setpriv = shutil.which("setpriv")
     return arguments if setpriv is None else [setpriv, "--pdeathsig", "KILL", *arguments]
+
+
+async def end_process(process: asyncio.subprocess.Process) -> None:
+    """Ask a process to end, then make it: the orderly end."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -16,7 +16,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qemu.bound import bound
+from qemu.bound import bound, end_process
 from qemu.errors import MissingToolError, QemuError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Broker", "find_mosquitto", "running_broker"]
 
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 5.0
 START_ATTEMPTS = 3  # a port found free may be taken before mosquitto binds it
 POLL_S = 0.01
 
@@ -76,7 +75,7 @@ async def running_broker(folder: Path) -> AsyncIterator[Broker]:
                 yield broker
                 return
         finally:
-            await _stop(process)
+            await end_process(process)
         if attempt == START_ATTEMPTS:
             words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise QemuError(f"mosquitto does not start: {words[-1] if words else 'it says nothing'}")
@@ -117,15 +116,3 @@ async def _accepts(broker: Broker, process: asyncio.subprocess.Process) -> bool:
                 writer.close()
                 return True
     return False
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -25,7 +25,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from edge_engine.paths import BUILD
-from edge_engine.zig import DEVICE, Target, ToolError, compile_objects, link
+from edge_engine.zig import DEVICE, WARNINGS, Target, ToolError, compile_objects, link
 from qemu.elf_file import Elf, ElfError, read_elf
 from qemu.system_file import PAGE, RAM_BASE, USER_TOP, ImageError, System, parse_system
 from sel4_bridge.libmicrokit import IPC_BUFFER_SYMBOL, LIBMICROKIT_INCLUDE
@@ -57,11 +57,7 @@ KERNEL_FLAGS = (
     "-fno-stack-protector",
     "-fno-pic",
     "-mstrict-align",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wmissing-prototypes",
-    "-Werror",
+    *WARNINGS,
 )
 DEFAULT_RAM_MIB = 256
 MAX_IMAGE = 0x400000  # bytes: kernel.ld puts .bss there

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qemu.bound import bound
+from qemu.bound import bound, end_process
 from qemu.errors import QemuError
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from qemu.broker import Broker
 
-__all__ = ["Finished", "ProgramError", "end_process", "environment_for", "run_wasel", "running_agent"]
+__all__ = ["Finished", "ProgramError", "environment_for", "run_wasel", "running_agent"]
 
-STOP_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 300.0
 
 
@@ -72,21 +71,6 @@ async def run_wasel(state: Path, *arguments: str, timeout_s: float = COMMAND_TIM
     finally:
         await end_process(process)
     return Finished(process.returncode or 0, stdout, stderr)
-
-
-async def end_process(process: asyncio.subprocess.Process) -> None:
-    """Ask a process to end, then make it."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_engine.build import PRELOADS, SANITIZE_FLAGS, find_gcc_library
+from edge_engine.files import write_if_changed
 from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
-from edge_engine.zig import HOST, Target, compile_objects, link
+from edge_engine.zig import HOST, WARNINGS, Target, compile_objects, link
 from qemu.simulator_files import DOMAINS, FLASH_PADDR, PROGRAM, SIMULATOR, SimulatorBuild, write_erased
 from sel4_bridge.build import DOMAIN_SOURCES, compile_zig, write_sources
 from sel4_bridge.generate import INCLUDE_FLAGS
@@ -62,11 +63,7 @@ FLAGS = (
     "-fno-strict-aliasing",
     "-fno-sanitize=all",
     "-fno-omit-frame-pointer",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wmissing-prototypes",
-    "-Werror",
+    *WARNINGS,
 )
 
 
@@ -140,16 +137,6 @@ def system_table(system: System) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
-    """Write `text`, old or new; an identical file is left alone."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 @dataclass(frozen=True)
 class _Builder:
     out: Path
@@ -206,7 +193,7 @@ class _Builder:
 
     def images(self) -> dict[str, Path]:
         """Build every domain; their files by the names that the description has for them."""
-        _write(
+        write_if_changed(
             self.out / "generated" / "sb_engine_entry.h",
             "/* SPDX-License-Identifier: Apache-2.0 */\n"
             "/* Generated: where an engine is restarted. */\n#pragma once\n\n"
@@ -241,7 +228,7 @@ def build_simulator(
     with (out / "lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_sources()
-        _write(out / "generated" / "sim_system.h", system_table(system))
+        write_if_changed(out / "generated" / "sim_system.h", system_table(system))
         builder = _Builder(out, sanitize, sources)
         program = builder.program()
         images = builder.images()

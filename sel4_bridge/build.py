@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import WaselError
+from edge_engine.files import write_if_changed
 from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES
 from edge_engine.zig import DEVICE, Target, ToolError, compile_objects, run_tool
@@ -176,16 +177,6 @@ def elf_symbol(path: Path, name: str) -> int:
     raise BuildError(f"{path}: no symbol {name}")
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write `data`, old or new; an identical file is left alone."""
-    if path.exists() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-
-
 def _stamped(output: Path, parts: Sequence[bytes]) -> tuple[bool, Path, bytes]:
     """Whether `output` was made from exactly `parts`; also the stamp's path and content for after making it."""
     stamp = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest().encode()
@@ -208,14 +199,14 @@ def compile_zig(
     run_tool([*arguments, f"-femit-bin={temporary}"])
     temporary.replace(output)
     temporary.with_name(temporary.name + ".o").unlink(missing_ok=True)  # build-lib leaves its object beside the library
-    _write(stamp_path, stamp)
+    write_if_changed(stamp_path, stamp)
     return output
 
 
 def _runtime() -> Path:
     """Zig's compiler runtime as a static library: memcpy and the like for freestanding code."""
     source = GENERATED / "runtime.zig"
-    _write(source, b"")
+    write_if_changed(source, b"")
     return compile_zig(source, BUILD / "device" / "libruntime.a", DEVICE, "build-lib", ("-fcompiler-rt",))
 
 
@@ -274,8 +265,8 @@ class _Builder:
             "/* Generated from engine.elf: where an engine is restarted. */\n#pragma once\n\n"
             f"#define SB_ENGINE_ENTRY {elf_symbol(engine, ENGINE_ENTRY_SYMBOL):#x}u\n"
         )
-        _write(self.folder / "generated" / "sb_engine_entry.h", header.encode())
-        _write(self.folder / "generated" / "sb_trust.h", anchors_header(self.anchors).encode())
+        write_if_changed(self.folder / "generated" / "sb_engine_entry.h", header)
+        write_if_changed(self.folder / "generated" / "sb_trust.h", anchors_header(self.anchors))
         return self.domain("supervisor")
 
 
@@ -297,7 +288,7 @@ def _sel4_image(sdk: Path, board: str, system_file: Path, folder: Path, elves: S
     if done.returncode != 0:
         raise ToolError(command, done.stdout + done.stderr)
     temporary.replace(image)
-    _write(stamp_path, stamp)
+    write_if_changed(stamp_path, stamp)
     return image
 
 
@@ -377,19 +368,21 @@ def write_sources() -> None:
         raise BuildError(str(failure)) from failure
     write_generated()
     write_layout_header(GENERATED / "sb_layout.h")
-    _write(GENERATED / "sb_ipc_buffer.h", ipc_buffer_header(None, DEFAULT_HARDWARE).encode())
-    _write(GENERATED / "sb_board.h", DEFAULT_HARDWARE.header().encode())
-    _write(GENERATED / "sb_cell_tables.h", cell_tables_header().encode())
-    _write(GENERATED / "sb_trust_limits.h", limits_header().encode())
-    _write(GENERATED / "sb_trust.h", anchors_header(development(DEVELOPMENT_KEY)).encode())
+    write_if_changed(GENERATED / "sb_ipc_buffer.h", ipc_buffer_header(None, DEFAULT_HARDWARE))
+    write_if_changed(GENERATED / "sb_board.h", DEFAULT_HARDWARE.header())
+    write_if_changed(GENERATED / "sb_cell_tables.h", cell_tables_header())
+    write_if_changed(GENERATED / "sb_trust_limits.h", limits_header())
+    write_if_changed(GENERATED / "sb_trust.h", anchors_header(development(DEVELOPMENT_KEY)))
 
 
 def _build(builder: _Builder) -> Device:
     write_sources()
     system_file = builder.folder / "wasel.system"
     write_system_file(system_file, builder.hardware)
-    _write(builder.folder / "generated" / "sb_ipc_buffer.h", ipc_buffer_header(builder.sdk, builder.hardware).encode())
-    _write(builder.folder / "generated" / "sb_board.h", builder.hardware.header().encode())
+    write_if_changed(
+        builder.folder / "generated" / "sb_ipc_buffer.h", ipc_buffer_header(builder.sdk, builder.hardware).encode()
+    )
+    write_if_changed(builder.folder / "generated" / "sb_board.h", builder.hardware.header())
 
     engine = builder.engine()
     elves = {

@@ -15,6 +15,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.binary import custom_section
 from agent.errors import UsageError, WaselError
 from edge_engine.aot.command import add_native_code
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIRST_PREOPEN", "SECTION", "FilesError", "grants", "read_module", "with_files"]
 
-SECTION = b"wasel.files"
+SECTION = "wasel.files"
 FIRST_PREOPEN = 3  # descriptor of the first preopened directory
 WASM_MAGIC = b"\0asm"
 MAX_PATH = 0xFFFF  # bytes
@@ -57,16 +58,6 @@ def _entries(root: Path, descriptor: int) -> Iterator[bytes]:
                 yield _entry(FILE, descriptor, relative, path.read_bytes())
             else:
                 raise FilesError(f"{path}: neither file, directory nor symbolic link")
-
-
-def _leb(value: int) -> bytes:
-    """Return the unsigned LEB128 encoding."""
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        out.append(byte | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
 
 
 def grants(request: RunRequest) -> tuple[str, ...]:
@@ -109,10 +100,10 @@ def with_files(module: bytes, directories: Sequence[Path]) -> bytes:
         OSError: one of them can't be read.
 
     """
-    body = bytearray(_leb(len(SECTION)) + SECTION)
+    content = bytearray()
     for place, root in enumerate(directories):
         if not root.is_dir():
             raise FilesError(f"{root}: not a directory")
         for entry in _entries(root, FIRST_PREOPEN + place):
-            body += entry
-    return module + b"\x00" + _leb(len(body)) + bytes(body)
+            content += entry
+    return module + custom_section(SECTION, bytes(content))

@@ -11,18 +11,14 @@ Files that would not change are left alone. Errors: TableError for a row that co
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from edge_engine.files import write_if_changed
 from edge_engine.paths import BUILD, ROOT
 from sel4_bridge.littlefs import LITTLEFS_FOLDER
 from sel4_bridge.system import write_layout_header
 from sel4_bridge.wasi_table import CALLS, ERRNOS, GRANTS, LABEL_BASE, MODULES, PENDING, RIGHTS, Arg, Call, Kind
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = [
     "ENGINE_PD_SOURCES",
@@ -444,31 +440,21 @@ def reference_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
-    """Write `text`, old or new; an identical file is left alone so that nothing is rebuilt for it."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def write_generated() -> None:
     """Write every generated source under build/generated/ (the layout header too, which they include)."""
     for call in CALLS:
         check_row(call)
     write_layout_header(GENERATED / "sb_layout.h")
-    _write(GENERATED / "sb_wasi_calls.h", _calls_header())
-    _write(GENERATED / "sb_wasi_handlers.h", _handlers_header())
-    _write(GENERATED / "sb_wasi_dispatch.c", _dispatch_source())
-    _write(GENERATED / "sb_wasi_stubs.c", _stubs_source())
+    write_if_changed(GENERATED / "sb_wasi_calls.h", _calls_header())
+    write_if_changed(GENERATED / "sb_wasi_handlers.h", _handlers_header())
+    write_if_changed(GENERATED / "sb_wasi_dispatch.c", _dispatch_source())
+    write_if_changed(GENERATED / "sb_wasi_stubs.c", _stubs_source())
 
 
 def main() -> int:
     """`python -m sel4_bridge.generate`: write the sources and the reference page."""
     write_generated()
-    _write(REFERENCE_PAGE, reference_page())
+    write_if_changed(REFERENCE_PAGE, reference_page())
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_engine.paths import BUILD, ROOT
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES, HOST_GUARD_SOURCES
-from edge_engine.zig import HOST, compile_objects, link
+from edge_engine.zig import HOST, WARNINGS, compile_objects, link
 from sel4_bridge.generate import INCLUDE_FLAGS, STUB_SOURCES, WASI_LOGIC_SOURCES, write_generated
 
 if TYPE_CHECKING:
@@ -33,11 +33,7 @@ HOST_FLAGS = (
     "-g0",
     "-fno-strict-aliasing",
     "-fno-sanitize=all",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wmissing-prototypes",
-    "-Werror",
+    *WARNINGS,
     *INCLUDE_FLAGS,
 )
 

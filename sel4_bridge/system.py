@@ -11,13 +11,13 @@ File".
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from edge_engine.files import write_if_changed
 from sel4_bridge.hardware import DEFAULT_HARDWARE, Hardware
 
 __all__ = [
@@ -525,24 +525,14 @@ def layout_header(system: System) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
-    """Write `text`, old or new, and leave an identical file alone so that nothing is rebuilt for it."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def write_layout_header(path: Path) -> None:
     """Write `sb_layout.h` to `path` (OSError where that fails)."""
-    _write(path, layout_header(device_system()))
+    write_if_changed(path, layout_header(device_system()))
 
 
 def write_system_file(path: Path, hardware: Hardware = DEFAULT_HARDWARE) -> None:
     """Write a board's Microkit `.system` file to `path` (OSError where that fails)."""
-    _write(path, system_xml(device_system(hardware)))
+    write_if_changed(path, system_xml(device_system(hardware)))
 
 
 def main() -> int:

@@ -15,11 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.binary import encode_unsigned
 from agent.keys import load_private_key
 from agent.manifest import Manifest
 from agent.signing import sign_module
 from edge_engine.aot.compiler import Compiled, compile_module, link_code
-from edge_engine.aot.section import NAME_PREFIX, NativeCode, add_section, leb
+from edge_engine.aot.section import NAME_PREFIX, NativeCode, add_section
 from sel4_bridge.build import BRIDGE, DEVELOPMENT_KEY, GENERATED
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ def _spoilt(
 
 def _with_section(module: bytes, contents: bytes) -> bytes:
     name = f"{NAME_PREFIX}{TARGET}".encode()
-    body = leb(len(name)) + name + contents
-    return module + b"\0" + leb(len(body)) + body
+    body = encode_unsigned(len(name)) + name + contents
+    return module + b"\0" + encode_unsigned(len(body)) + body
 
 
 def hostile_modules(modules: list[bytes], source: random.Random) -> Iterator[HostileModule]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
+from agent.binary import decode_unsigned, encode_unsigned
+
 __all__ = [
     "DEFLATE",
     "DELTA",
@@ -35,7 +37,6 @@ SEED = 16
 STRIDE = 8
 """Bytes of the base between two places that are looked for."""
 LEAST_COPY = 12
-NUMBER_BITS = 32
 
 
 class EncodingError(ValueError):
@@ -57,15 +58,6 @@ def deflate(module: bytes) -> bytes:
     """Compress a module."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     return packer.compress(module) + packer.flush()
-
-
-def _number(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - LEB128
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def _copies(base: bytes, module: bytes) -> list[tuple[int, int, int]]:
@@ -115,10 +107,10 @@ def delta(base: bytes, module: bytes) -> bytes:
     steps = bytearray()
     done = from_base = 0
     for at, origin, size in [*_copies(base, module), (len(module), 0, 0)]:
-        steps += _number(at - done) + module[done:at] + _number(size)
+        steps += encode_unsigned(at - done) + module[done:at] + encode_unsigned(size)
         if size:
             move = origin - from_base
-            steps += _number(2 * move if move >= 0 else -2 * move - 1)
+            steps += encode_unsigned(2 * move if move >= 0 else -2 * move - 1)
             from_base = origin + size
         done = at + size
     return deflate(bytes(steps))
@@ -150,16 +142,11 @@ def _apply(steps: bytes, base: bytes) -> bytes:
 
     def number() -> int:
         nonlocal at
-        value = shift = 0
-        while True:
-            if at >= len(steps) or shift >= NUMBER_BITS:
-                raise EncodingError("a number is cut off or too large")
-            byte = steps[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte <= 0x7F:  # noqa: PLR2004 - LEB128
-                return value
+        try:
+            value, at = decode_unsigned(steps, at)
+        except ValueError as error:
+            raise EncodingError(f"steps of a delta: {error}") from error
+        return value
 
     while at < len(steps):
         count = number()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.engine import Place, build_runner
 from bench.peers import Peer
-from edge_engine.zig import ROOT, Target
+from edge_engine.zig import ROOT, WARNINGS, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +34,7 @@ BARE = Place(
         "-ffreestanding",
         "-mgeneral-regs-only",
         "-fno-sanitize=all",
-        "-Wall",
-        "-Wextra",
-        "-Wconversion",
-        "-Wmissing-prototypes",
-        "-Werror",
+        *WARNINGS,
     ),
 )
 

@@ -3,23 +3,13 @@
 
 from __future__ import annotations
 
+from agent.binary import decode_unsigned
 from bench.corpus import CorpusError
 
 __all__ = ["code_size"]
 
 MAGIC = b"\0asm\x01\0\0\0"
 CODE = 10
-
-
-def _leb128(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80 or shift > 28:  # noqa: PLR2004  (a u32 has at most five bytes of seven bits)
-            return value, at
 
 
 def code_size(data: bytes) -> int:
@@ -30,11 +20,11 @@ def code_size(data: bytes) -> int:
     try:
         while at < len(data):
             identifier = data[at]
-            size, at = _leb128(data, at + 1)
+            size, at = decode_unsigned(data, at + 1)
             if identifier == CODE:
                 total += size
             at += size
-    except IndexError as short:
+    except (IndexError, ValueError) as short:
         raise CorpusError("the module ends inside a section's header") from short
     if at != len(data):
         raise CorpusError("the module ends inside a section")

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from agent.binary import encode_unsigned
 from agent.errors import WaselError
 from agent.follow import follow
 from agent.link.device import Device as Link
@@ -27,7 +28,6 @@ from bench.compiled import compiled_module
 from bench.kernels import KERNELS, SOURCES, Built, build, select
 from bench.measure import geomean
 from bench.report import update_section
-from edge_engine.aot.section import leb
 from edge_engine.zig import ROOT, ToolError
 from qemu.launcher import running_device
 from sel4_bridge.build import KERNELS as DEVICE_KERNELS
@@ -81,8 +81,8 @@ def _image(kernel: str) -> Path:
 
 
 def _with_order(module: bytes, kernel: int, rounds: int, *, in_c: bool) -> bytes:
-    body = leb(len(ORDER)) + ORDER + struct.pack("<III", kernel, int(in_c), rounds)
-    return module + b"\0" + leb(len(body)) + body
+    body = encode_unsigned(len(ORDER)) + ORDER + struct.pack("<III", kernel, int(in_c), rounds)
+    return module + b"\0" + encode_unsigned(len(body)) + body
 
 
 def _modules(built: Built, scale: float) -> dict[str, bytes]:

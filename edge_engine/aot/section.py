@@ -11,10 +11,12 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.binary import custom_section, decode_unsigned
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NAME_PREFIX", "NativeCode", "add_section", "bare_module", "core_digest", "leb", "sections"]
+__all__ = ["NAME_PREFIX", "NativeCode", "add_section", "bare_module", "core_digest", "sections"]
 
 NAME_PREFIX = "wasel.native."
 MAGIC = b"WNAT"
@@ -24,7 +26,6 @@ FLAG_FUEL = 1
 HEADER = struct.Struct("<4sHHIIIIII32s")
 ENTRY = struct.Struct("<ii")
 NONE = -1
-CONTINUES = 0x80  # bit of a LEB128 byte that is not the last
 # Whatever vouches for the module stays last; native code goes before it.
 LAST_SECTIONS = ("wasel.manifest", "wasel.signature")
 
@@ -57,37 +58,16 @@ class NativeCode:
         return header + entries + self.code
 
 
-def leb(value: int) -> bytes:
-    """Encode an unsigned number as LEB128."""
-    out = bytearray()
-    while True:
-        out.append((value & 0x7F) | (CONTINUES if value >= CONTINUES else 0))
-        value >>= 7
-        if not value:
-            return bytes(out)
-
-
-def _read_leb(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < CONTINUES:
-            return value, at
-
-
 def sections(module: bytes) -> Iterator[tuple[str | None, bytes]]:
     """Name (of custom sections, else None) and all bytes of each section of a valid module."""
     at = 8
     while at < len(module):
         begin = at
-        size, body = _read_leb(module, at + 1)
+        size, body = decode_unsigned(module, at + 1)
         at = body + size
         name = None
         if module[begin] == 0:
-            length, text = _read_leb(module, body)
+            length, text = decode_unsigned(module, body)
             name = module[text : text + length].decode()
         yield name, module[begin:at]
 
@@ -111,5 +91,4 @@ def add_section(module: bytes, code: NativeCode) -> bytes:
     """Return the module with this section in place of one of the same name; manifest and signature are dropped."""
     name = f"{NAME_PREFIX}{code.target}"
     kept = [data for own, data in sections(module) if own != name and not (own or "").startswith(LAST_SECTIONS)]
-    body = leb(len(name)) + name.encode() + code.contents(core_digest(module))
-    return module[:8] + b"".join(kept) + b"\0" + leb(len(body)) + body
+    return module[:8] + b"".join(kept) + custom_section(name, code.contents(core_digest(module)))

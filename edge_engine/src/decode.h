@@ -63,11 +63,3 @@ enum ee_status ee_decode_memory_type(struct ee_decoder *d);
 enum ee_status ee_decode_global_type(struct ee_decoder *d, struct ee_global *global);
 /* Skips a constant expression; *range covers it with its `end`. Its types are the validator's business. */
 enum ee_status ee_decode_expression(struct ee_decoder *d, struct ee_range *range);
-
-/* Returns from the calling function unless the expression is EE_OK. */
-#define EE_TRY(expression)                     \
-    do {                                       \
-        enum ee_status ee_try_ = (expression); \
-        if (ee_try_ != EE_OK)                  \
-            return ee_try_;                    \
-    } while (0)

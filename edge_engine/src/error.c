@@ -85,6 +85,17 @@ enum ee_status ee_fail(struct ee_error *error, enum ee_status status, uint32_t o
     return status;
 }
 
+enum ee_status ee_unknown(struct ee_error *error, const char *what, uint32_t index, uint32_t count)
+{
+    ee_error_text(error, "unknown ");
+    ee_error_text(error, what);
+    ee_error_text(error, ": expected an index below ");
+    ee_error_number(error, count);
+    ee_error_text(error, ", found ");
+    ee_error_number(error, index);
+    return EE_INVALID;
+}
+
 enum ee_status ee_fail_memory(struct ee_error *error, const struct ee_arena *arena, const char *what)
 {
     ee_error_begin(error, EE_NO_MEMORY, EE_NO_INDEX, EE_NO_INDEX);

@@ -20,8 +20,19 @@ void ee_error_name(struct ee_error *error, const void *bytes, size_t size);
 enum ee_status ee_fail(struct ee_error *error, enum ee_status status, uint32_t offset, uint32_t function,
                        const char *text);
 
+/* Ends a message that was begun: "unknown WHAT: expected an index below COUNT, found INDEX". EE_INVALID. */
+enum ee_status ee_unknown(struct ee_error *error, const char *what, uint32_t index, uint32_t count);
+
 /* EE_NO_MEMORY: "arena too small for WHAT: N bytes needed, M given". Uses arena->wanted and arena->limit. */
 enum ee_status ee_fail_memory(struct ee_error *error, const struct ee_arena *arena, const char *what);
 
 /* Name of a value type as in the text format ("i32"), or "?". */
 const char *ee_valtype_text(uint8_t type);
+
+/* Returns from the calling function unless the expression is EE_OK. */
+#define EE_TRY(expression)                     \
+    do {                                       \
+        enum ee_status ee_try_ = (expression); \
+        if (ee_try_ != EE_OK)                  \
+            return ee_try_;                    \
+    } while (0)

@@ -19,13 +19,7 @@ static enum ee_status unknown_at(struct ee_validator *v, uint32_t offset, uint32
                                  uint32_t index, uint32_t count)
 {
     ee_error_begin(v->error, EE_INVALID, offset, function);
-    ee_error_text(v->error, "unknown ");
-    ee_error_text(v->error, what);
-    ee_error_text(v->error, ": expected an index below ");
-    ee_error_number(v->error, count);
-    ee_error_text(v->error, ", found ");
-    ee_error_number(v->error, index);
-    return EE_INVALID;
+    return ee_unknown(v->error, what, index, count);
 }
 
 static void declare(struct ee_validator *v, uint32_t function)

@@ -85,10 +85,3 @@ struct ee_block_type ee_frame_type(const struct ee_validator *v, const struct ee
 enum ee_status ee_label(struct ee_validator *v, uint32_t depth, struct ee_frame **frame);
 /* Types that a branch to the frame takes: a loop's parameters, else the results. */
 struct ee_block_type ee_label_types(const struct ee_validator *v, const struct ee_frame *frame);
-
-#define EE_TRY(expression)                     \
-    do {                                       \
-        enum ee_status ee_try_ = (expression); \
-        if (ee_try_ != EE_OK)                  \
-            return ee_try_;                    \
-    } while (0)

@@ -26,13 +26,7 @@ enum ee_status ee_invalid(struct ee_validator *v, const char *text)
 enum ee_status ee_invalid_index(struct ee_validator *v, const char *what, uint32_t index, uint32_t count)
 {
     begin(v, EE_INVALID);
-    ee_error_text(v->error, "unknown ");
-    ee_error_text(v->error, what);
-    ee_error_text(v->error, ": expected an index below ");
-    ee_error_number(v->error, count);
-    ee_error_text(v->error, ", found ");
-    ee_error_number(v->error, index);
-    return EE_INVALID;
+    return ee_unknown(v->error, what, index, count);
 }
 
 enum ee_status ee_invalid_bytes(struct ee_validator *v)

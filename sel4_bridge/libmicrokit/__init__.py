@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_engine.paths import BUILD
-from edge_engine.zig import DEVICE, compile_objects, link
+from edge_engine.zig import DEVICE, WARNINGS, compile_objects, link
 from sel4_bridge.hardware import DEFAULT_HARDWARE
 
 if TYPE_CHECKING:
@@ -50,11 +50,7 @@ PD_FLAGS = (
     "-fno-pic",
     "-ffunction-sections",
     "-fdata-sections",
-    "-Wall",
-    "-Wextra",
-    "-Wconversion",
-    "-Wmissing-prototypes",
-    "-Werror",
+    *WARNINGS,
 )
 
 

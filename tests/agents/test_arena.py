@@ -9,6 +9,7 @@ import json
 import pytest
 
 from agent.arena import check_fits
+from agent.binary import encode_unsigned
 from agent.errors import RefusedError
 from tests.agents.conftest import wasel
 from tests.agents.test_daemon import agent_for, watch
@@ -25,7 +26,7 @@ def small(pages: int) -> bytes:
             TYPES: [b"\x60\0\0"],
             IMPORTS: [binary.name("env") + binary.name("f") + b"\0\0"],
             FUNCTIONS: [b"\0"],
-            MEMORIES: [b"\0" + binary.unsigned(pages)],
+            MEMORIES: [b"\0" + encode_unsigned(pages)],
             EXPORTS: [binary.export("_start", 0, 1), binary.export("memory", 2, 0)],
             CODE: [binary.body(b"")],
         }

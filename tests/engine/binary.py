@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.binary import encode_unsigned
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["function_type", "module", "name", "section", "signed", "unsigned", "vector"]
+__all__ = ["function_type", "module", "name", "section", "vector"]
 
 HEADER = b"\0asm\1\0\0\0"
 TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, CODE, DATA, DATA_COUNT = range(1, 13)
@@ -16,54 +18,36 @@ TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, 
 ORDER = (TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, DATA_COUNT, CODE, DATA)
 
 
-def unsigned(value: int) -> bytes:
-    """Unsigned LEB128."""
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def signed(value: int) -> bytes:
-    """Signed LEB128."""
-    out = bytearray()
-    while not -0x40 <= value < 0x40:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value & 0x7F])
-
-
 def vector(items: Sequence[bytes]) -> bytes:
     """A count and its items."""
-    return unsigned(len(items)) + b"".join(items)
+    return encode_unsigned(len(items)) + b"".join(items)
 
 
 def name(text: str) -> bytes:
     """A name."""
     data = text.encode()
-    return unsigned(len(data)) + data
+    return encode_unsigned(len(data)) + data
 
 
 def section(number: int, content: bytes) -> bytes:
     """One section."""
-    return bytes([number]) + unsigned(len(content)) + content
+    return bytes([number]) + encode_unsigned(len(content)) + content
 
 
 def function_type(params: bytes, results: bytes) -> bytes:
     """A function type; parameters and results as valtype bytes."""
-    return b"\x60" + unsigned(len(params)) + params + unsigned(len(results)) + results
+    return b"\x60" + encode_unsigned(len(params)) + params + encode_unsigned(len(results)) + results
 
 
 def body(code: bytes, local_runs: Iterable[tuple[int, int]] = ()) -> bytes:
     """An entry of the code section; ``code`` without its last `end`."""
-    content = vector([unsigned(count) + bytes([kind]) for count, kind in local_runs]) + code + b"\x0b"
-    return unsigned(len(content)) + content
+    content = vector([encode_unsigned(count) + bytes([kind]) for count, kind in local_runs]) + code + b"\x0b"
+    return encode_unsigned(len(content)) + content
 
 
 def export(text: str, kind: int, index: int) -> bytes:
     """An entry of the export section."""
-    return name(text) + bytes([kind]) + unsigned(index)
+    return name(text) + bytes([kind]) + encode_unsigned(index)
 
 
 def module(sections: Mapping[int, Sequence[bytes] | bytes]) -> bytes:

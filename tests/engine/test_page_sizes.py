@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.binary import encode_signed, encode_unsigned
 from edge_engine import (
     ArenaTooSmall,
     InvalidModule,
@@ -21,7 +22,7 @@ from edge_engine import (
 )
 from edge_engine import Instance as EngineInstance
 from tests.engine import binary
-from tests.engine.binary import CODE, DATA, EXPORTS, FUNCTIONS, IMPORTS, MEMORIES, TYPES, unsigned
+from tests.engine.binary import CODE, DATA, EXPORTS, FUNCTIONS, IMPORTS, MEMORIES, TYPES
 from tests.engine.sanitized import run_with_explicit_checks
 
 I32, I64 = 0x7F, 0x7E
@@ -31,7 +32,7 @@ MAX_U32 = 0xFFFFFFFF
 
 LOAD8 = b"\x20\x00\x2d\x00\x00"
 LOAD32 = b"\x20\x00\x28\x00\x00"
-LOAD64_OFFSET = b"\x20\x00\x29\x00" + unsigned(0xFFFFFFFF)
+LOAD64_OFFSET = b"\x20\x00\x29\x00" + encode_unsigned(0xFFFFFFFF)
 STORE8 = b"\x20\x00\x20\x01\x3a\x00\x00"
 FILL = b"\x20\x00\x41\x07\x20\x01\xfc\x0b\x00"
 SIZE = b"\x3f\x00"
@@ -50,7 +51,7 @@ FUNCTIONS_OF = {
 def memory_type(low: int, high: int | None = None, shift: int | None = 0, flags: int = 0) -> bytes:
     flags |= (MAX if high is not None else 0) | (PAGE_SIZE if shift is not None else 0)
     numbers = [low, *([high] if high is not None else []), *([shift] if shift is not None else [])]
-    return bytes([flags]) + b"".join(map(unsigned, numbers))
+    return bytes([flags]) + b"".join(map(encode_unsigned, numbers))
 
 
 def memory_module(kind: bytes, data: tuple[int, bytes] | None = None) -> bytes:
@@ -58,7 +59,7 @@ def memory_module(kind: bytes, data: tuple[int, bytes] | None = None) -> bytes:
     rows = FUNCTIONS_OF.values()
     sections = {
         TYPES: [binary.function_type(bytes(params), bytes(results)) for _, params, results in rows],
-        FUNCTIONS: [unsigned(n) for n in range(len(rows))],
+        FUNCTIONS: [encode_unsigned(n) for n in range(len(rows))],
         MEMORIES: [kind],
         EXPORTS: [
             *(binary.export(name, 0, n) for n, name in enumerate(FUNCTIONS_OF)),
@@ -67,7 +68,7 @@ def memory_module(kind: bytes, data: tuple[int, bytes] | None = None) -> bytes:
         CODE: [binary.body(code) for code, _, _ in rows],
     }
     if data is not None:
-        sections[DATA] = [b"\0\x41" + binary.signed(data[0]) + b"\x0b" + unsigned(len(data[1])) + data[1]]
+        sections[DATA] = [b"\0\x41" + encode_signed(data[0]) + b"\x0b" + encode_unsigned(len(data[1])) + data[1]]
     return binary.module(sections)
 
 

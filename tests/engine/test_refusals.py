@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.binary import encode_unsigned
 from edge_engine import (
     ArenaTooSmall,
     InvalidModule,
@@ -17,20 +18,12 @@ from edge_engine import (
 PREAMBLE = b"\0asm\1\0\0\0"
 
 
-def leb(number: int) -> bytes:
-    out = b""
-    while number >= 0x80:
-        out += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return out + bytes([number])
-
-
 def section(kind: int, content: bytes) -> bytes:
-    return bytes([kind]) + leb(len(content)) + content
+    return bytes([kind]) + encode_unsigned(len(content)) + content
 
 
 def vector(*items: bytes) -> bytes:
-    return leb(len(items)) + b"".join(items)
+    return encode_unsigned(len(items)) + b"".join(items)
 
 
 def with_body(body: str, *, sections: bytes = b"", type_: str = "60 00 00", locals_: str = "00") -> bytes:
@@ -41,7 +34,7 @@ def with_body(body: str, *, sections: bytes = b"", type_: str = "60 00 00", loca
         + section(1, vector(bytes.fromhex(type_)))
         + section(3, vector(b"\0"))
         + sections
-        + section(10, vector(leb(len(code)) + code))
+        + section(10, vector(encode_unsigned(len(code)) + code))
     )
 
 
@@ -116,7 +109,7 @@ UNSUPPORTED = {
     "relaxed SIMD": with_body("fd 80 02 0b"),
     "threads proposal": with_body("fe 00 0b"),
     "multi-memory": with_body("41 00 28 42 00 00 1a 0b", sections=section(5, b"\1\0\1")),
-    "1000 parameters": PREAMBLE + section(1, b"\1\x60" + leb(1001) + b"\x7f" * 1001 + b"\0"),
+    "1000 parameters": PREAMBLE + section(1, b"\1\x60" + encode_unsigned(1001) + b"\x7f" * 1001 + b"\0"),
     "50000": with_body("0b", locals_="01 d1 86 03 7f"),
 }
 

@@ -18,8 +18,8 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.binary import encode_signed, encode_unsigned
 from tests.engine import binary
-from tests.engine.binary import signed, unsigned
 
 __all__ = ["HOSTS", "generate"]
 
@@ -57,7 +57,7 @@ def _rows() -> list[Row]:
         if signature == "*" or immediate not in {"NONE", "MEMARG", "MEMARG_LANE", "LANE", "SHUFFLE"}:
             continue
         operands, result = signature.split(":")
-        head = bytes([int(code, 16)]) if prefix == "0x00" else bytes([int(prefix, 16)]) + unsigned(int(code, 16))
+        head = bytes([int(code, 16)]) if prefix == "0x00" else bytes([int(prefix, 16)]) + encode_unsigned(int(code, 16))
         rows.append(Row(head, name, immediate, int(aux), operands, result))
     return rows
 
@@ -115,10 +115,10 @@ class Body:
         r = self.r
         if kind == "i":
             value = r.choice(INTEGERS) if r.random() < 0.6 else r.randrange(-(1 << 31), 1 << 31)
-            return b"\x41" + signed(value)
+            return b"\x41" + encode_signed(value)
         if kind == "I":
             value = r.choice(LONGS) if r.random() < 0.6 else r.randrange(-(1 << 63), 1 << 63)
-            return b"\x42" + signed(value)
+            return b"\x42" + encode_signed(value)
         if kind == "f":
             return b"\x43" + struct.pack("<f", max(-3e38, min(3e38, r.choice(FLOATS))) if r.random() < 0.9 else 1e20)
         if kind == "F":
@@ -130,7 +130,7 @@ class Body:
     def canonical(self, kind: str) -> bytes:
         """Replace the float on the stack by a canonical NaN if it is one."""
         put, get = (b"\x22", b"\x20")
-        local = unsigned(self.scratch[kind])
+        local = encode_unsigned(self.scratch[kind])
         nan, equal = {
             "f": (b"\x43\0\0\xc0\x7f", b"\x5b"),
             "F": (b"\x44\0\0\0\0\0\0\xf8\x7f", b"\x61"),
@@ -139,7 +139,7 @@ class Body:
 
     def canonical_vector(self, name: str) -> bytes:
         """As canonical, for the lanes of the vector on the stack."""
-        local = unsigned(self.scratch["v"])
+        local = encode_unsigned(self.scratch["v"])
         wide = name.startswith("F64X2") != ("DEMOTE" in name or "PROMOTE" in name)
         if "DEMOTE" in name:
             wide = False
@@ -157,9 +157,9 @@ class Body:
         """An i32, mostly inside the memory."""
         chance = self.r.random()
         if chance < 0.3:
-            return b"\x41" + signed(self.r.randrange(0, self.plan.pages << 16))
+            return b"\x41" + encode_signed(self.r.randrange(0, self.plan.pages << 16))
         if chance < 0.95:
-            return self.value("i", depth) + b"\x41" + signed(self.r.choice((0xFF, 0xFFF, 0xFFFF))) + b"\x71"
+            return self.value("i", depth) + b"\x41" + encode_signed(self.r.choice((0xFF, 0xFFF, 0xFFFF))) + b"\x71"
         return self.value("i", depth)
 
     def memarg(self, row: Row) -> bytes:
@@ -168,7 +168,7 @@ class Body:
             offset = self.r.choice((0, 0, 1, 8, 15, 255, 4096))
         else:  # at the edges of the engine's encoding, and anything
             offset = self.r.choice((32768, 65535, 65536)) if chance < 0.98 else self.r.randrange(1 << 32)
-        return unsigned(self.r.randint(0, row.aux)) + unsigned(offset)
+        return encode_unsigned(self.r.randint(0, row.aux)) + encode_unsigned(offset)
 
     def apply(self, row: Row, depth: int) -> bytes:
         """An instruction of the table with its operands."""
@@ -221,8 +221,10 @@ class Body:
         return r.choice(makers)(kind, depth - 1) or self.leaf(kind)
 
     def leaf(self, kind: str) -> bytes:
-        options = [b"\x20" + unsigned(n) for n in self.locals_of(kind)]
-        options += [b"\x23" + unsigned(n) for n, (each, _) in enumerate(self.plan.globals) if each == kind and n > 0]
+        options = [b"\x20" + encode_unsigned(n) for n in self.locals_of(kind)]
+        options += [
+            b"\x23" + encode_unsigned(n) for n, (each, _) in enumerate(self.plan.globals) if each == kind and n > 0
+        ]
         if not options or self.r.random() < 0.3:
             return self.constant(kind)
         return self.r.choice(options)
@@ -258,7 +260,7 @@ class Body:
 
     def tee(self, kind: str, depth: int) -> bytes:
         found = self.locals_of(kind)
-        return self.value(kind, depth) + b"\x22" + unsigned(self.r.choice(found)) if found else b""
+        return self.value(kind, depth) + b"\x22" + encode_unsigned(self.r.choice(found)) if found else b""
 
     def call_value(self, kind: str, depth: int) -> bytes:
         return self.call(depth, lambda results: results == kind)
@@ -274,16 +276,16 @@ class Body:
             for_host = b""
             for each in plan.types[kind][0]:
                 for_host += self.value(each, depth) + (self.canonical(each) if each in "fF" else b"")
-            return self.draw() + for_host + b"\x10" + unsigned(index)
+            return self.draw() + for_host + b"\x10" + encode_unsigned(index)
         out = self.draw() + b"".join(self.value(each, depth) for each in plan.types[kind][0])
         if self.r.random() < 0.4:
-            out += self.table_index(depth) + b"\x11" + unsigned(kind) + b"\0"
+            out += self.table_index(depth) + b"\x11" + encode_unsigned(kind) + b"\0"
             return out
-        return out + b"\x10" + unsigned(index)
+        return out + b"\x10" + encode_unsigned(index)
 
     def table_index(self, depth: int) -> bytes:
         if self.r.random() < 0.6:
-            return b"\x41" + signed(self.r.randrange(TABLE_SIZE + 2))
+            return b"\x41" + encode_signed(self.r.randrange(TABLE_SIZE + 2))
         return self.value("i", depth) + b"\x41\x0f\x71"
 
     def special(self, kind: str, depth: int) -> bytes:
@@ -292,9 +294,9 @@ class Body:
         options: list[bytes] = []
         if kind == "i":
             options = [b"\xfc\x10\0", b"\xfc\x10\x01", self.reference("r", depth) + b"\xd1"]
-            options.append(self.reference("r", 0) + b"\x41" + signed(r.randrange(3)) + b"\xfc\x0f\0")
+            options.append(self.reference("r", 0) + b"\x41" + encode_signed(r.randrange(3)) + b"\xfc\x0f\0")
             if self.plan.has_memory:
-                options += [b"\x3f\0", b"\x41" + signed(r.choice((0, 0, 0, 1, 1, 7, -1))) + b"\x40\0"]
+                options += [b"\x3f\0", b"\x41" + encode_signed(r.choice((0, 0, 0, 1, 1, 7, -1))) + b"\x40\0"]
         return r.choice(options) if options else b""
 
     def reference(self, kind: str, depth: int) -> bytes:
@@ -302,7 +304,7 @@ class Body:
         if chance < 0.3:
             return b"\xd0" + bytes([TYPES[kind]])
         if kind == "r" and chance < 0.6:
-            return b"\xd2" + unsigned(self.r.randrange(len(self.plan.functions)))
+            return b"\xd2" + encode_unsigned(self.r.randrange(len(self.plan.functions)))
         return self.table_index(depth) + b"\x25" + (b"\0" if kind == "r" else b"\x01")
 
     # Statements
@@ -321,7 +323,7 @@ class Body:
 
     def set_local(self, depth: int) -> bytes:
         index = self.r.randrange(len(self.locals))
-        return self.value(self.locals[index], depth) + b"\x21" + unsigned(index)
+        return self.value(self.locals[index], depth) + b"\x21" + encode_unsigned(index)
 
     def set_global(self, depth: int) -> bytes:
         found = [n for n, (_, mutable) in enumerate(self.plan.globals) if mutable and n > 0]
@@ -329,7 +331,9 @@ class Body:
             return b"\x01"
         index = self.r.choice(found)
         kind = self.plan.globals[index][0]
-        return self.value(kind, depth) + (self.canonical(kind) if kind in "fF" else b"") + b"\x24" + unsigned(index)
+        return (
+            self.value(kind, depth) + (self.canonical(kind) if kind in "fF" else b"") + b"\x24" + encode_unsigned(index)
+        )
 
     def store(self, depth: int) -> bytes:
         found = [row for row in self.rows.get("", []) if row.immediate.startswith("MEMARG")]
@@ -360,7 +364,7 @@ class Body:
         """br_if to a label without values, or out of a block that something dead follows."""
         found = [n for n, kind in enumerate(reversed(self.labels)) if not kind]
         if found:
-            return self.value("i", depth) + b"\x0d" + unsigned(self.r.choice(found))
+            return self.value("i", depth) + b"\x0d" + encode_unsigned(self.r.choice(found))
         return b"\x01"
 
     def leave(self, depth: int) -> bytes:
@@ -375,7 +379,7 @@ class Body:
         elif choice == 2:
             target = self.r.choice([n for n, kind in enumerate(reversed(self.labels)) if kind != "*"])
             kind = self.labels[-1 - target]
-            out = (self.value(kind, depth) if kind else b"") + b"\x0c" + unsigned(target)
+            out = (self.value(kind, depth) if kind else b"") + b"\x0c" + encode_unsigned(target)
         else:
             out = self.tail_call(depth)
         out += self.statements(depth, 1) if self.r.random() < 0.5 else b""
@@ -391,8 +395,8 @@ class Body:
         kind = plan.functions[index]
         out = self.draw() + b"".join(self.value(each, depth) for each in plan.types[kind][0])
         if self.r.random() < 0.4:
-            return out + self.table_index(depth) + b"\x13" + unsigned(kind) + b"\0"
-        return out + b"\x12" + unsigned(index)
+            return out + self.table_index(depth) + b"\x13" + encode_unsigned(kind) + b"\0"
+        return out + b"\x12" + encode_unsigned(index)
 
     def void_call(self, depth: int) -> bytes:
         return self.call(depth, lambda results: results == "") or b"\x01"
@@ -405,7 +409,7 @@ class Body:
             out = (
                 b"".join(self.value(each, depth) for each in params)
                 + b"\x02"
-                + signed(plan.type_index(params, results))
+                + encode_signed(plan.type_index(params, results))
             )
             self.labels.append("*")
             out += b"\x1a" * len(params) + b"".join(self.value(each, depth) for each in results)
@@ -419,7 +423,7 @@ class Body:
             out = self.call(depth, lambda each: each == results)
         for each in reversed(results):
             places = self.locals_of(each)
-            out += b"\x21" + unsigned(self.r.choice(places)) if places and self.r.random() < 0.8 else b"\x1a"
+            out += b"\x21" + encode_unsigned(self.r.choice(places)) if places and self.r.random() < 0.8 else b"\x1a"
         return out
 
     def switch(self, depth: int) -> bytes:
@@ -427,8 +431,8 @@ class Body:
         count = self.r.randint(1, 5)
         self.labels += [""] * count
         index = self.value("i", depth) + (b"\x41\x07\x71" if self.r.random() < 0.8 else b"")
-        targets = [unsigned(self.r.randrange(count)) for _ in range(self.r.randint(1, 8))]
-        out = b"\x02\x40" * count + index + b"\x0e" + unsigned(len(targets) - 1) + b"".join(targets)
+        targets = [encode_unsigned(self.r.randrange(count)) for _ in range(self.r.randint(1, 8))]
+        out = b"\x02\x40" * count + index + b"\x0e" + encode_unsigned(len(targets) - 1) + b"".join(targets)
         for _ in range(count):
             self.labels.pop()
             out += b"\x0b" + self.statements(depth, 1)
@@ -438,7 +442,7 @@ class Body:
         plan = self.plan
         if not plan.has_memory:
             return b"\x01"
-        size = b"\x41" + signed(self.r.choice((0, 1, 3, 16, 100, 4000)))
+        size = b"\x41" + encode_signed(self.r.choice((0, 1, 3, 16, 100, 4000)))
         choice = self.r.randrange(4)
         if choice == 0:
             return self.address(depth) + self.value("i", depth) + size + b"\xfc\x0b\0"
@@ -446,16 +450,16 @@ class Body:
             return self.address(depth) + self.address(depth) + size + b"\xfc\x0a\0\0"
         index = self.r.randrange(len(plan.data))
         if choice == 2:
-            start = b"\x41" + signed(self.r.randrange(4))
-            count = b"\x41" + signed(self.r.randrange(len(plan.data[index]) + 2))
-            return self.address(depth) + start + count + b"\xfc\x08" + unsigned(index) + b"\0"
-        return b"\xfc\x09" + unsigned(index) if self.r.random() < 0.2 else b"\x01"
+            start = b"\x41" + encode_signed(self.r.randrange(4))
+            count = b"\x41" + encode_signed(self.r.randrange(len(plan.data[index]) + 2))
+            return self.address(depth) + start + count + b"\xfc\x08" + encode_unsigned(index) + b"\0"
+        return b"\xfc\x09" + encode_unsigned(index) if self.r.random() < 0.2 else b"\x01"
 
     def table_work(self, depth: int) -> bytes:
         r = self.r
         kind = r.choice("re")
         table = b"\0" if kind == "r" else b"\x01"
-        size = b"\x41" + signed(r.randrange(5))
+        size = b"\x41" + encode_signed(r.randrange(5))
         match r.randrange(5):
             case 0:
                 return self.table_index(depth) + self.reference(kind, depth) + b"\x26" + table
@@ -464,12 +468,12 @@ class Body:
             case 2:
                 return self.table_index(depth) + self.table_index(depth) + size + b"\xfc\x0e" + table + table
             case 3:
-                segment = unsigned(r.randrange(self.plan.elements))
+                segment = encode_unsigned(r.randrange(self.plan.elements))
                 return self.table_index(depth) + b"\x41\0" + size + b"\xfc\x0c" + segment + b"\0"
             case _:
                 if r.random() < 0.8:
                     return self.reference(kind, 0) + size + b"\xfc\x0f" + table + b"\x1a"
-                return b"\xfc\x0d" + unsigned(r.randrange(self.plan.elements))
+                return b"\xfc\x0d" + encode_unsigned(r.randrange(self.plan.elements))
 
     def write(self) -> bytes:
         """The whole body, as an entry of the code section."""
@@ -507,10 +511,10 @@ def generate(seed: int) -> bytes:
     bodies = [Body(r, plan, n).write() for n in range(plan.imported, len(plan.functions))]
     count = len(plan.functions)
     plan.functions.append(plan.type_index("", ""))  # nobody calls it inside
-    bodies.append(binary.body(b"\x41" + signed(BUDGET) + b"\x24\0"))
+    bodies.append(binary.body(b"\x41" + encode_signed(BUDGET) + b"\x24\0"))
     constants = Body(r, plan, plan.imported)
     start = [n for n in range(plan.imported, count) if plan.types[plan.functions[n]] == ("", "")]
-    picks = [unsigned(r.randrange(count)) for _ in range(r.randint(1, TABLE_SIZE))]
+    picks = [encode_unsigned(r.randrange(count)) for _ in range(r.randint(1, TABLE_SIZE))]
     at = r.randrange(TABLE_SIZE - len(picks) + 1) if r.random() < 0.97 else TABLE_SIZE
     data_at = r.randrange(1 << 16) if r.random() < 0.97 else (plan.pages << 16)
     declared = r.sample(range(count), k=r.randint(1, count))
@@ -521,39 +525,49 @@ def generate(seed: int) -> bytes:
     ]
     exports.append(binary.export("reset", 0, count))
     exports += [binary.export(f"g{n}", 3, n) for n, (kind, _) in enumerate(plan.globals) if kind != "v"]
-    names = b"\x04name" + b"\x01" + unsigned(1 + 4 * min(count, 30)) + unsigned(min(count, 30)) + b"".join(
-        bytes([n, 2]) + f"n{n % 10}".encode() for n in range(min(count, 30))
-    )  # fmt: skip
+    named = min(count, 30)
+    names = b"\x04name" + b"\x01" + encode_unsigned(1 + 4 * named) + encode_unsigned(named)
+    names += b"".join(bytes([n, 2]) + f"n{n % 10}".encode() for n in range(named))
     sections: dict[int, list[bytes] | bytes] = {
         binary.TYPES: [
             binary.function_type(bytes(TYPES[k] for k in p), bytes(TYPES[k] for k in q)) for p, q in plan.types
         ],
         binary.IMPORTS: [
-            binary.name("h") + binary.name(f"{n}") + b"\0" + unsigned(plan.functions[n]) for n in range(plan.imported)
+            binary.name("h") + binary.name(f"{n}") + b"\0" + encode_unsigned(plan.functions[n])
+            for n in range(plan.imported)
         ],
-        binary.FUNCTIONS: [unsigned(kind) for kind in plan.functions[plan.imported :]],
+        binary.FUNCTIONS: [encode_unsigned(kind) for kind in plan.functions[plan.imported :]],
         binary.TABLES: [bytes([0x70, 1, TABLE_SIZE, TABLE_MAX]), bytes([0x6F, 1, TABLE_SIZE, TABLE_MAX])],
         binary.GLOBALS: [
-            bytes([TYPES[kind], mutable]) + (b"\x41" + signed(BUDGET) if n == 0 else constants.constant(kind)) + b"\x0b"
+            bytes([TYPES[kind], mutable])
+            + (b"\x41" + encode_signed(BUDGET) if n == 0 else constants.constant(kind))
+            + b"\x0b"
             for n, (kind, mutable) in enumerate(plan.globals)
         ],
         binary.EXPORTS: exports + ([binary.export("m", 2, 0)] if plan.has_memory else []),
         binary.ELEMENTS: [
-            b"\0\x41" + signed(at) + b"\x0b" + binary.vector(picks),
-            b"\1\0" + binary.vector([unsigned(n) for n in declared]),
-            b"\5\x70" + binary.vector([b"\xd2" + unsigned(n) + b"\x0b" for n in range(count)] + [b"\xd0\x70\x0b"]),
+            b"\0\x41" + encode_signed(at) + b"\x0b" + binary.vector(picks),
+            b"\1\0" + binary.vector([encode_unsigned(n) for n in declared]),
+            b"\5\x70"
+            + binary.vector([b"\xd2" + encode_unsigned(n) + b"\x0b" for n in range(count)] + [b"\xd0\x70\x0b"]),
         ],
         binary.CODE: bodies,
-        binary.DATA_COUNT: unsigned(3),
+        binary.DATA_COUNT: encode_unsigned(3),
     }
     data = [plan.data[0], plan.data[1], plan.data[2]]
     if plan.has_memory:
         sections[binary.MEMORIES] = [bytes([1, plan.pages, PAGES_MAX])]
-        first = b"\0\x41" + signed(min(data_at, (plan.pages << 16))) + b"\x0b" + unsigned(len(data[0])) + data[0]
+        first = (
+            b"\0\x41"
+            + encode_signed(min(data_at, (plan.pages << 16)))
+            + b"\x0b"
+            + encode_unsigned(len(data[0]))
+            + data[0]
+        )
     else:
-        first = b"\1" + unsigned(len(data[0])) + data[0]
-    sections[binary.DATA] = [first, *(b"\1" + unsigned(len(each)) + each for each in data[1:])]
+        first = b"\1" + encode_unsigned(len(data[0])) + data[0]
+    sections[binary.DATA] = [first, *(b"\1" + encode_unsigned(len(each)) + each for each in data[1:])]
     if start and r.random() < 0.5:
-        sections[binary.START] = unsigned(r.choice(start))
+        sections[binary.START] = encode_unsigned(r.choice(start))
     out = binary.module(sections)
     return out + binary.section(0, names)

@@ -6,13 +6,12 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_engine.zig import HOST, ROOT, compile_objects, link
 from sel4_bridge.build import BRIDGE, CRYPTO_SOURCES, compile_zig, write_sources
 from tests.supervisor.device import FLAGS, SANITIZE, TRAP, sanitizer_runtime
+from tests.supervisor.driver import Driver
 
 SOURCES = ("admit", "cbor", "manifest", "module_file", "refusal", "signature", "strict_map", "trust")
 ROW = re.compile(r'^SB_REFUSAL\((\d+), (\w+), "(.+)"\)$', re.MULTILINE)
@@ -34,31 +33,11 @@ def build_verifier() -> Path:
     return link(objects, out / "verifier", HOST, runtime)
 
 
-@dataclass
-class Verifier:
+class Verifier(Driver):
     """The process; each method is one of its commands and gives the refusal's name."""
 
-    process: subprocess.Popen[bytes]
-
-    @classmethod
-    def start(cls, executable: Path) -> Verifier:
-        return cls(subprocess.Popen([str(executable)], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
-
-    def stop(self) -> int:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.close()
-        self.process.stdout.close()
-        return self.process.wait(timeout=10)
-
     def command(self, letter: str, data: bytes) -> str:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(letter.encode() + struct.pack("<I", len(data)) + data)
-        self.process.stdin.flush()
-        answer = self.process.stdout.read(4)
-        assert len(answer) == 4, "the verifier died: see its sanitizer report above"
-        number = struct.unpack("<I", answer)[0]
+        number = self.ask(letter, data)
         return REFUSALS[number][0] if number else ACCEPTED
 
     def load(self, root: bytes, *, development: bool = False) -> str:

@@ -9,7 +9,6 @@ import hashlib
 import shutil
 import struct
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import cbor2
 from edge_engine.sources import ENGINE_INCLUDE
 from edge_engine.zig import HOST, ROOT, compile_objects, link
 from sel4_bridge.build import BRIDGE, CRYPTO_SOURCES, GENERATED, SUPERVISOR_SOURCES, compile_zig, write_sources
+from tests.supervisor.driver import Driver
 
 READ, WRITE = 0, 2
 FLAGS = (
@@ -101,34 +101,11 @@ def message(op: int, group: int, command: int, body: object = None, *, version: 
     return struct.pack(">BBHHBB", version << 3 | op, 0, len(data), group, sequence, command) + data
 
 
-@dataclass
-class Device:
+class Device(Driver):
     """The driver process; each method is one of its commands."""
 
-    process: subprocess.Popen[bytes]
-
-    @classmethod
-    def start(cls, executable: Path, *arguments: str) -> Device:
-        return cls(subprocess.Popen([str(executable), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
-
-    def stop(self) -> int:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.close()
-        self.process.stdout.close()
-        return self.process.wait(timeout=10)
-
     def command(self, letter: str, data: bytes = b"") -> bytes:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(letter.encode() + struct.pack("<I", len(data)) + data)
-        self.process.stdin.flush()
-        head = self.process.stdout.read(4)
-        assert len(head) == 4, "the driver died: see its sanitizer report above"
-        size = struct.unpack("<I", head)[0]
-        answer = self.process.stdout.read(size)
-        assert len(answer) == size
-        return answer
+        return self.read(self.ask(letter, data))
 
     def feed(self, data: bytes, *, bytewise: bool = False) -> bytes:
         return self.command("b" if bytewise else "f", data)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from agent.binary import encode_unsigned
 from edge_engine.zig import TIMEOUT_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,25 +35,16 @@ def compile_c(source: str | Path, *flags: str) -> bytes:
     return output.read_bytes()
 
 
-def leb(number: int) -> bytes:
-    """Encode an unsigned number as LEB128."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
 def vector(*items: bytes) -> bytes:
-    return leb(len(items)) + b"".join(items)
+    return encode_unsigned(len(items)) + b"".join(items)
 
 
 def name(text: str) -> bytes:
-    return leb(len(text)) + text.encode()
+    return encode_unsigned(len(text)) + text.encode()
 
 
 def section(number: int, body: bytes) -> bytes:
-    return bytes([number]) + leb(len(body)) + body
+    return bytes([number]) + encode_unsigned(len(body)) + body
 
 
 def module(body: bytes, *, pages: int = 1, imports: tuple[tuple[str, str], ...] = ()) -> bytes:
@@ -64,7 +56,7 @@ def module(body: bytes, *, pages: int = 1, imports: tuple[tuple[str, str], ...] 
         + section(TYPE, vector(b"\x60\x00\x00"))
         + section(IMPORT, vector(*(name(m) + name(f) + b"\x00\x00" for m, f in imports)))
         + section(FUNCTION, vector(b"\x00"))
-        + section(MEMORY, vector(b"\x00" + leb(pages)))
-        + section(EXPORT, vector(name("_start") + b"\x00" + leb(start), name("memory") + b"\x02\x00"))
-        + section(CODE, vector(leb(len(code)) + code))
+        + section(MEMORY, vector(b"\x00" + encode_unsigned(pages)))
+        + section(EXPORT, vector(name("_start") + b"\x00" + encode_unsigned(start), name("memory") + b"\x02\x00"))
+        + section(CODE, vector(encode_unsigned(len(code)) + code))
     )

@@ -12,12 +12,12 @@ import pytest_asyncio
 
 from agent.messages import LogLine, State
 from agent.native import with_native_code
-from qemu.broker import Broker, find_mosquitto, running_broker
+from qemu.broker import Broker
 from qemu.demo import padded
-from qemu.errors import MissingToolError
 from qemu.launcher import Device, running_device
 from qemu.programs import run_wasel, running_agent
 from qemu.watch import Watch, watch_device
+from tests.brokers import broker_or_skip
 from tests.system import modules as m
 from tests.system.conftest import Target
 
@@ -27,11 +27,7 @@ TIMEOUT_S = 600
 
 @pytest_asyncio.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
-    try:
-        find_mosquitto()
-    except MissingToolError as missing:
-        pytest.skip(str(missing))
-    async with running_broker(tmp_path) as running:
+    async with broker_or_skip(tmp_path) as running:
         yield running
 
 

@@ -9,13 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                             \
-    do {                                                                                             \
-        if (!(condition)) {                                                                          \
-            printf("line %d: %s does not hold, errno %d\n", __LINE__, #condition, errno);            \
-            exit(1);                                                                                 \
-        }                                                                                            \
-    } while (0)
+#include "check.h"
 
 static char block[40000];
 

@@ -10,6 +10,8 @@ Source: WebAssembly core specification, chapter 5 "Binary Format".
 
 from __future__ import annotations
 
+from agent.binary import decode_unsigned, encode_signed, encode_unsigned
+
 __all__ = ["command"]
 
 CUSTOM, TYPE, IMPORT, FUNCTION, EXPORT, CODE = 0, 1, 2, 3, 7, 10
@@ -17,71 +19,42 @@ FUNC_IMPORT = 0
 HEADER = 8
 
 
-def _leb(value: int) -> bytes:
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        out.append(byte | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
-
-
-def _sleb(value: int) -> bytes:
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        done = (value == 0 and not byte & 0x40) or (value == -1 and byte & 0x40)
-        out.append(byte | (0 if done else 0x80))
-        if done:
-            return bytes(out)
-
-
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if not byte & 0x80:
-            return value, at
-
-
 def _sections(module: bytes) -> list[tuple[int, bytes]]:
     found, at = [], HEADER
     while at < len(module):
         number = module[at]
-        size, at = _number(module, at + 1)
+        size, at = decode_unsigned(module, at + 1)
         found.append((number, module[at : at + size]))
         at += size
     return found
 
 
 def _name(data: bytes, at: int) -> tuple[bytes, int]:
-    size, at = _number(data, at)
+    size, at = decode_unsigned(data, at)
     return data[at : at + size], at + size
 
 
 def _imported_functions(section: bytes) -> list[bytes]:
     """Their names in order."""
-    count, at = _number(section, 0)
+    count, at = decode_unsigned(section, 0)
     functions = []
     for _ in range(count):
         _, at = _name(section, at)
         name, at = _name(section, at)
         if section[at] != FUNC_IMPORT:
             raise ValueError("only imports of functions are understood")
-        _, at = _number(section, at + 1)
+        _, at = decode_unsigned(section, at + 1)
         functions.append(name)
     return functions
 
 
 def _exports(section: bytes) -> dict[bytes, int]:
-    count, at = _number(section, 0)
+    count, at = decode_unsigned(section, 0)
     found = {}
     for _ in range(count):
         name, at = _name(section, at)
         kind = section[at]
-        index, at = _number(section, at + 1)
+        index, at = decode_unsigned(section, at + 1)
         if kind == FUNC_IMPORT:
             found[name] = index
     return found
@@ -89,41 +62,41 @@ def _exports(section: bytes) -> dict[bytes, int]:
 
 def _more(section: bytes, item: bytes) -> bytes:
     """Append an item to a vector."""
-    count, at = _number(section, 0)
-    return _leb(count + 1) + section[at:] + item
+    count, at = decode_unsigned(section, 0)
+    return encode_unsigned(count + 1) + section[at:] + item
 
 
 def _body(exports: dict[bytes, int], entry: bytes, exit_function: int, argv: list[bytes]) -> bytes:
     def call(name: bytes) -> bytes:
-        return b"\x10" + _leb(exports[name])
+        return b"\x10" + encode_unsigned(exports[name])
 
     strings = b"".join(text + b"\0" for text in argv)
     table = 4 * (len(argv) + 1)
-    code = call(b"_initialize") + b"\x41" + _sleb(table + len(strings)) + call(b"malloc") + b"\x21\x00"
+    code = call(b"_initialize") + b"\x41" + encode_signed(table + len(strings)) + call(b"malloc") + b"\x21\x00"
     at = table
     for index, text in enumerate(argv):  # table[index] = block + at
-        code += b"\x20\x00\x20\x00\x41" + _sleb(at) + b"\x6a\x36\x02" + _leb(4 * index)
+        code += b"\x20\x00\x20\x00\x41" + encode_signed(at) + b"\x6a\x36\x02" + encode_unsigned(4 * index)
         at += len(text) + 1
-    code += b"\x20\x00\x41\x00\x36\x02" + _leb(table - 4)
+    code += b"\x20\x00\x41\x00\x36\x02" + encode_unsigned(table - 4)
     for offset, byte in enumerate(strings):
-        code += b"\x20\x00\x41" + _sleb(byte) + b"\x3a\x00" + _leb(table + offset)
-    code += b"\x41" + _sleb(len(argv)) + b"\x20\x00" + call(entry) + b"\x10" + _leb(exit_function)
+        code += b"\x20\x00\x41" + encode_signed(byte) + b"\x3a\x00" + encode_unsigned(table + offset)
+    code += b"\x41" + encode_signed(len(argv)) + b"\x20\x00" + call(entry) + b"\x10" + encode_unsigned(exit_function)
     body = b"\x01\x01\x7f" + code + b"\x0b"  # one local, an i32
-    return _leb(len(body)) + body
+    return encode_unsigned(len(body)) + body
 
 
 def command(module: bytes, entry: bytes, argv: list[bytes]) -> bytes:
     """Return the module with `_start`; it must import proc_exit."""
     sections = dict(_sections(module))
-    types, _ = _number(sections[TYPE], 0)
-    functions, _ = _number(sections[FUNCTION], 0)
+    types, _ = decode_unsigned(sections[TYPE], 0)
+    functions, _ = decode_unsigned(sections[FUNCTION], 0)
     imported = _imported_functions(sections[IMPORT])
     new = len(imported) + functions
     exports = _exports(sections[EXPORT])
     changed = {
         TYPE: _more(sections[TYPE], b"\x60\x00\x00"),
-        FUNCTION: _more(sections[FUNCTION], _leb(types)),
-        EXPORT: _more(sections[EXPORT], b"\x06_start\x00" + _leb(new)),
+        FUNCTION: _more(sections[FUNCTION], encode_unsigned(types)),
+        EXPORT: _more(sections[EXPORT], b"\x06_start\x00" + encode_unsigned(new)),
         CODE: _more(sections[CODE], _body(exports, entry, imported.index(b"proc_exit"), argv)),
     }
     out = bytearray(module[:HEADER])
@@ -131,5 +104,5 @@ def command(module: bytes, entry: bytes, argv: list[bytes]) -> bytes:
         if number == CUSTOM:
             continue  # names of functions, more than half of a file
         content = changed.get(number, before)
-        out += bytes([number]) + _leb(len(content)) + content
+        out += bytes([number]) + encode_unsigned(len(content)) + content
     return bytes(out)

@@ -9,6 +9,8 @@
 #include <unistd.h>
 #include <wasi/api.h>
 
+#include "check.h"
+
 #define IMPORT(name) __attribute__((import_module("wasi_snapshot_preview1"), import_name(name)))
 struct address {
     const uint8_t *bytes;
@@ -28,14 +30,6 @@ IMPORT("sock_setsockopt") int sock_setsockopt(int fd, int level, int name, const
 IMPORT("sock_getsockopt") int sock_getsockopt(int fd, int level, int name, uint32_t *value, uint32_t *size);
 IMPORT("sock_getaddrinfo") int sock_getaddrinfo(const char *node, uint32_t node_size, const char *service, uint32_t size,
                                                 const void *hints, void *results, uint32_t most, uint32_t *found);
-
-#define CHECK(condition)                                                                \
-    do {                                                                                \
-        if (!(condition)) {                                                             \
-            printf("line %d: %s does not hold, errno %d\n", __LINE__, #condition, errno); \
-            exit(1);                                                                    \
-        }                                                                               \
-    } while (0)
 
 enum { IPV4 = 1, IPV6 = 2, DATAGRAM = 1, STREAM = 2 };
 

@@ -14,10 +14,9 @@ from agent.link.device import Device as Link
 from agent.mqtt import Broker as Client
 from agent.topics import Topics
 from edge_engine.zig import ROOT, WASI, compile_objects, link
-from qemu.broker import find_mosquitto, running_broker
-from qemu.errors import MissingToolError
 from qemu.launcher import image_for, running_device
 from qemu.sim import SimOptions, running_simulator
+from tests.brokers import broker_or_skip
 from tests.wasi.device import TIMEOUT_S, finished, flash, needs, output
 
 OUT = ROOT / "build" / "tests" / "wasi"
@@ -36,11 +35,7 @@ def guest():
 
 @pytest_asyncio.fixture
 async def broker(tmp_path):
-    try:
-        find_mosquitto()
-    except MissingToolError as missing:
-        pytest.skip(str(missing))
-    async with running_broker(tmp_path) as running:
+    async with broker_or_skip(tmp_path) as running:
         yield running
 
 
