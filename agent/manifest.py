@@ -312,9 +312,9 @@ class Manifest:
             table["env"] = [f"{key}={item}" for key, item in env.items()]
         return cls._parse(table)
 
-    def to_cbor(self, size: int) -> bytes:
-        """Encode for a module whose bytes before the manifest's section are `size`."""
-        table: dict[str, Any] = {"v": MANIFEST_VERSION, "size": size}
+    def table(self) -> dict[str, Any]:
+        """Give the fields that are set, as plain values."""
+        table: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name == "policy":
@@ -325,6 +325,11 @@ class Manifest:
                 value = list(self.env)
             if value is not None and value != []:
                 table[item.name] = value
+        return table
+
+    def to_cbor(self, size: int) -> bytes:
+        """Encode for a module whose bytes before the manifest's section are `size`."""
+        table: dict[str, Any] = {"v": MANIFEST_VERSION, "size": size, **self.table()}
         data: bytes = cbor2.dumps(table, canonical=True)
         if len(data) > LIMITS["MANIFEST"]:
             raise ManifestError(f"manifest: {len(data)} bytes encoded, at most {LIMITS['MANIFEST']} are possible")

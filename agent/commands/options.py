@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "PortUrl",
     "Slot",
     "broker_url",
+    "load_place",
     "open_device",
     "parse_env",
     "parse_grants",
@@ -62,6 +64,17 @@ Grants = Annotated[
     ),
 ]
 Module = Annotated[Path, typer.Argument(metavar="FILE", help="WebAssembly module.")]
+
+
+def load_place(group: str, on: str) -> Any:
+    """Give what `--on` names of a group of entry points; UsageError if there is none or its part is missing."""
+    places = {entry.name: entry for entry in entry_points(group=group)}
+    if on not in places:
+        raise UsageError(f"--on {on}: not supported; there is: {', '.join(sorted(places)) or 'nothing'}")
+    try:
+        return places[on].load()
+    except ImportError as error:
+        raise UsageError(f"--on {on}: its part is not installed ({error})") from error
 
 
 def parse_env(entries: list[str] | None) -> tuple[tuple[str, str], ...]:

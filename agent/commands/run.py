@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agent.commands.options import Env, Fuel, Grants, Module, parse_env, parse_grants, read_module
+from agent.commands.options import Env, Fuel, Grants, Module, load_place, parse_env, parse_grants, read_module
 from agent.errors import UsageError
 from agent.run_request import RunRequest
 
@@ -84,11 +83,5 @@ def run(
         record=record,
         replay=replay,
     )
-    runners = {entry.name: entry for entry in entry_points(group="wasel.runners")}
-    if on not in runners:
-        raise UsageError(f"--on {on}: not supported; there is: {', '.join(sorted(runners)) or 'nothing'}")
-    try:
-        runner = runners[on].load()
-    except ImportError as error:
-        raise UsageError(f"--on {on}: its part is not installed ({error})") from error
+    runner = load_place("wasel.runners", on)
     raise typer.Exit(runner(request))

@@ -117,23 +117,6 @@ def verify(file: Module, key: PublicKeyFile) -> None:
     print(f"{file}: {manifest.name} {manifest.version}, sequence {manifest.sequence}, signed by {public.short_id}")
 
 
-def _manifest_fields(manifest: Manifest) -> dict[str, Any]:
-    from dataclasses import fields
-
-    values: dict[str, Any] = {}
-    for item in fields(manifest):
-        value = getattr(manifest, item.name)
-        if item.name == "policy":
-            value = list(manifest.policy.words)
-        elif item.name == "health":
-            value = manifest.health.table() if manifest.health else None
-        elif item.name == "env":
-            value = list(manifest.env)
-        if value is not None and value != []:
-            values[item.name] = value
-    return values
-
-
 def _print_view(view: dict[str, Any]) -> None:
     counts = [f"{view['functions']} functions", f"{view['globals']} globals"]
     print(f"contains: {', '.join(counts)}")
@@ -176,7 +159,7 @@ def inspect(file: Module, json: Json = False) -> None:
         view = engine_view(data, stack_size=stack, metered=bool(manifest and manifest.fuel))
     except WaselError as error:
         raise type(error)(f"{file}: {error}") from error
-    values = _manifest_fields(manifest) if manifest else None
+    values = manifest.table() if manifest else None
     digest = hashlib.sha256(data).digest()
     if json:
         print_json(

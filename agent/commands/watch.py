@@ -13,13 +13,12 @@ import hashlib
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.options import DeviceName, PortUrl, Slot, open_device
+from agent.commands.options import DeviceName, PortUrl, Slot, load_place, open_device
 from agent.commands.project import Folder
 from agent.errors import UsageError, WaselError
 
@@ -66,13 +65,7 @@ async def _opened(on: str | None, device: str | None, port: str | None) -> Async
             yield link
         return
     on = on or "sim"
-    places = {entry.name: entry for entry in entry_points(group="wasel.devices")}
-    if on not in places:
-        raise UsageError(f"--on {on}: not supported; there is: {', '.join(sorted(places)) or 'nothing'}")
-    try:
-        start = places[on].load()
-    except ImportError as error:
-        raise UsageError(f"--on {on}: its part is not installed ({error})") from error
+    start = load_place("wasel.devices", on)
     async with start() as url, Link(url, name=on) as link:
         yield link
 
