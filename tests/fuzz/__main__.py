@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuzz the engine: ``python -m tests.fuzz [--seconds N] [--jobs N] [--target check|run|differential]...``
+"""Fuzz what reads bytes of others: ``python -m tests.fuzz [--seconds N] [--jobs N] [--target NAME]...``
 
-Three targets, one after the other: `check` (decode and validate any bytes) and `run` (load, start and call any bytes)
-with libFuzzer under AddressSanitizer and UndefinedBehaviorSanitizer, then `differential` (generated modules beside
-wasmtime). Findings lie in build/fuzz/findings, and the exit code is 1; what libFuzzer learns stays in build/fuzz, and
-the next run goes on from it. ``--folder`` keeps all of it elsewhere.
+One after the other, with libFuzzer under AddressSanitizer and UndefinedBehaviorSanitizer: the engine's `check` (decode
+and validate any bytes) and `run` (load, start and call any bytes), the supervisor's `link` (bytes from the line, SMP
+messages, cells) and `file` (module files, manifests, signatures, root documents, compressed uploads); then
+`differential` (generated modules beside wasmtime). Findings lie in build/fuzz/findings, and the exit code is 1; what
+libFuzzer learns stays in build/fuzz, and the next run goes on from it. ``--folder`` keeps all of it elsewhere.
 
-The engine is compiled by the compiler that compiles it for devices; libFuzzer and the sanitizers' run time come from
+The code is compiled by the compiler that compiles it for devices; libFuzzer and the sanitizers' run time come from
 Debian's clang, which ``make fuzz`` installs.
 """
 
@@ -19,15 +20,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_engine.build import SANITIZE_FLAGS
 from edge_engine.sources import ENGINE_FLAGS, ENGINE_SOURCES, HOST_GUARD_SOURCES, HOST_INSPECT_SOURCES
 from edge_engine.zig import HOST, ROOT, compile_objects
+from sel4_bridge.build import CRYPTO_SOURCES, SUPERVISOR_SOURCES, compile_zig, write_sources
+from tests.fuzz.device_seeds import file_seeds, link_seeds
 from tests.fuzz.modules import generate
+from tests.supervisor.device import FLAGS as DEVICE_FLAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["TARGETS", "build", "missing_tools", "write_seeds"]
 
-TARGETS = ("check", "run")
+ENGINE_TARGETS = ("check", "run")
+DEVICE_TARGETS = {"link": link_seeds, "file": file_seeds}
+TARGETS = (*ENGINE_TARGETS, *DEVICE_TARGETS)
 HERE = Path(__file__).parent
 OPTIONS = "detect_leaks=0:allow_user_segv_handler=1:use_sigaltstack=0"
 COVERAGE = "-fsanitize-coverage=inline-8bit-counters,pc-table,trace-cmp"
@@ -50,32 +60,52 @@ def missing_tools() -> str | None:
     return None
 
 
-def build(target: str, out: Path) -> Path:
-    """Build a target's program; ToolError or CalledProcessError carry the tools' words."""
+def _engine_objects(target: str, out: Path) -> list[Path]:
     flags = [flag for flag in ENGINE_FLAGS if flag not in {"-fno-sanitize=all", "-ffreestanding"}]
     flags += [*SANITIZE_FLAGS, COVERAGE, "-DEE_HANDLERS_APART"]  # coverage gives every function its own section
     sources = [*ENGINE_SOURCES, *HOST_GUARD_SOURCES, *HOST_INSPECT_SOURCES, HERE / f"{target}.c"]
-    objects = compile_objects(sources, out / "objects", HOST, flags)
+    return compile_objects(sources, out / "objects", HOST, flags)
+
+
+def _device_objects(target: str, out: Path) -> list[Path]:
+    write_sources()
+    flags = [*DEVICE_FLAGS, *SANITIZE_FLAGS, COVERAGE]
+    objects = compile_objects([*SUPERVISOR_SOURCES, HERE / f"{target}.c"], out / "device", HOST, flags)
+    folder = out / "device"
+    return objects + [
+        compile_zig(source, folder / f"{source.stem}.o", HOST, "build-obj", ("-fPIC",)) for source in CRYPTO_SOURCES
+    ]
+
+
+def build(target: str, out: Path) -> Path:
+    """Build a target's program; ToolError or CalledProcessError carry the tools' words."""
+    objects = _device_objects(target, out) if target in DEVICE_TARGETS else _engine_objects(target, out)
     program = out / f"fuzz-{target}"
     command = ["clang", "-fsanitize=fuzzer,address,undefined", *map(str, objects), "-o", str(program)]
     subprocess.run(command, check=True, timeout=300)
     return program
 
 
-def write_seeds(folder: Path) -> None:
-    """Put valid modules where a fuzzer begins: those of the tree, and generated ones."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _modules() -> Iterator[bytes]:
+    """Valid modules: those of the tree, and generated ones."""
     for file in (HERE / "corpus").glob("*.wasm"):
-        (folder / file.name).write_bytes(file.read_bytes())
+        yield file.read_bytes()
     for seed in range(GENERATED_SEEDS):
-        (folder / f"generated-{seed}.wasm").write_bytes(generate(seed))
+        yield generate(seed)
+
+
+def write_seeds(target: str, folder: Path) -> None:
+    """Put what a fuzzer begins with into a folder, a file each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate(DEVICE_TARGETS.get(target, _modules)()):
+        (folder / f"seed-{number}").write_bytes(data)
 
 
 def _fuzz(target: str, out: Path, seconds: int, jobs: int) -> int:
     """Run libFuzzer; executions, or -1 if there is a finding."""
     program = build(target, out)
-    seeds, learned, findings = out / "seeds", out / f"learned-{target}", out / "findings"
-    write_seeds(seeds)
+    seeds, learned, findings = out / f"seeds-{target}", out / f"learned-{target}", out / "findings"
+    write_seeds(target, seeds)
     for folder in (learned, findings):
         folder.mkdir(parents=True, exist_ok=True)
     command = [str(program), f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-timeout={SLOWEST_S}"]
@@ -103,7 +133,7 @@ def _fuzz(target: str, out: Path, seconds: int, jobs: int) -> int:
 
 def main() -> int:
     """Entry point of ``python -m tests.fuzz``."""
-    parser = argparse.ArgumentParser(description="Fuzz the engine")
+    parser = argparse.ArgumentParser(description="Fuzz what reads bytes of others")
     parser.add_argument("--seconds", type=int, default=600, help="per target")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes of libFuzzer")
     parser.add_argument("--target", action="append", choices=[*TARGETS, "differential"], help="only these")
