@@ -16,6 +16,7 @@ check:
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
+	@$(PY) -m scripts.tidy
 	@$(PY) -m pytest -q -m 'not system'
 
 bench:

@@ -12,6 +12,7 @@ Errors::
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 from edge_engine.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "DEVICE",
@@ -37,11 +38,13 @@ __all__ = [
     "TIMEOUT_S",
     "WARNINGS",
     "WASI",
+    "Compilation",
     "Target",
     "ToolError",
     "compile_objects",
     "compiler_version",
     "link",
+    "recorded",
     "run_tool",
 ]
 
@@ -188,12 +191,43 @@ def _compile(source: Path, out_dir: Path, arguments: Sequence[str]) -> Path:
     return output
 
 
+@dataclass(frozen=True)
+class Compilation:
+    """One source as a build compiles it; ``output`` is the object it becomes."""
+
+    source: Path
+    output: Path
+    target: Target
+    flags: tuple[str, ...]
+
+    def inputs(self) -> list[Path]:
+        """Every file that was read to make the object, the source among them; call it when the object is there."""
+        return _absolute_inputs([self.source, *_dependencies(self.output.with_suffix(".d"))])
+
+
+_records: list[list[Compilation]] = []
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[list[Compilation]]:
+    """Write down what builds compile, or would have if it were stale, until the block ends: for tools that read C."""
+    record: list[Compilation] = []
+    _records.append(record)
+    try:
+        yield record
+    finally:
+        _records.remove(record)
+
+
 def compile_objects(sources: Iterable[Path], out_dir: Path, target: Target, flags: Sequence[str] = ()) -> list[Path]:
     """Compile C (or assembler) sources into objects in ``out_dir``; returns the objects in the order of the sources."""
     out_dir.mkdir(parents=True, exist_ok=True)
+    sources = [Path(source) for source in sources]
+    for record in _records:
+        record += [Compilation(source, out_dir / _object_name(source), target, tuple(flags)) for source in sources]
     arguments = [*target.arguments(), *flags]
     with ThreadPoolExecutor(max_workers=JOBS) as pool:
-        return list(pool.map(lambda source: _compile(Path(source), out_dir, arguments), list(sources)))
+        return list(pool.map(lambda source: _compile(source, out_dir, arguments), sources))
 
 
 def link(

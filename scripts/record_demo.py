@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rich.console import CONSOLE_SVG_FORMAT, Console
+from rich.console import CONSOLE_SVG_FORMAT, Console  # type: ignore[attr-defined]  # documented
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[1]

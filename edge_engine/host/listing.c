@@ -20,14 +20,14 @@
 static void put(uint32_t number)
 {
     uint16_t out = (uint16_t)number;
-    fwrite(&out, 2, 1, stdout);
+    (void)fwrite(&out, 2, 1, stdout); /* main looks whether all went well */
 }
 
 static uint16_t operations[UINT16_MAX + 1]; /* by handler word, from 1; 0: none */
 
 static void number_operations(void)
 {
-    for (uint16_t i = 0; i < EE_DO_COUNT; i++)
+    for (uint32_t i = 0; i < EE_DO_COUNT; i++)
         operations[ee_handler_words[i]] = (uint16_t)(i + 1);
 }
 
@@ -81,7 +81,7 @@ static void write_run(const uint16_t *run, uint32_t length, uint32_t depth)
         return;
     put(length);
     put(depth);
-    fwrite(run, 2, length, stdout);
+    (void)fwrite(run, 2, length, stdout);
 }
 
 /* Code is aligned to 4 bytes, so what is left at the end may be padding. */
@@ -149,13 +149,15 @@ static struct ee_instance *prepare(const uint8_t *bytes, size_t size, uint8_t *a
 static uint8_t *read_file(const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");
-    if (file == NULL || fseek(file, 0, SEEK_END) != 0)
+    if (file == NULL)
         return NULL;
-    *size = (size_t)ftell(file);
-    rewind(file);
-    uint8_t *bytes = malloc(*size + 1);
-    if (bytes == NULL || fread(bytes, 1, *size, file) != *size)
-        return NULL;
+    long end = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
+    uint8_t *bytes = end >= 0 && fseek(file, 0, SEEK_SET) == 0 ? malloc((size_t)end + 1) : NULL;
+    if (bytes != NULL && fread(bytes, 1, (size_t)end, file) != (size_t)end) {
+        free(bytes);
+        bytes = NULL;
+    }
+    *size = (size_t)end;
     fclose(file);
     return bytes;
 }
@@ -170,6 +172,7 @@ int main(int argc, char **argv)
         struct ee_instance *in = bytes != NULL && arena != MAP_FAILED ? prepare(bytes, size, arena, &error) : NULL;
         if (in == NULL) {
             fprintf(stderr, "listing: %s: %s\n", argv[i], error.text);
+            free(bytes);
             return 1;
         }
         number_operations();
@@ -185,5 +188,5 @@ int main(int argc, char **argv)
         munmap(arena, ARENA_BYTES + EE_GUARD_SIZE);
         free(bytes);
     }
-    return 0;
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }

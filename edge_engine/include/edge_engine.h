@@ -133,8 +133,8 @@ struct ee_config {
  * least and at most so many bytes. The rest is for translated code: a tight arena is better used for that.
  */
 #define EE_STACK_SHARE 16u
-#define EE_LEAST_STACK_SIZE (4u * 1024u)
-#define EE_MOST_STACK_SIZE (64u * 1024u)
+#define EE_LEAST_STACK_SIZE ((size_t)4 * 1024)
+#define EE_MOST_STACK_SIZE ((size_t)64 * 1024)
 
 /*
  * Decodes and validates the whole module, links it, places its memory and segments. Does not run the start function.

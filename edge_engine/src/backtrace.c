@@ -66,7 +66,7 @@ static bool caller_of(const struct ee_instance *in, const uint8_t *back, uint8_t
     if (function_at(in, back) == NULL)
         return false;
     uint32_t distance = *(const ee_u16u *)(back - 2);
-    if (distance > (size_t)(*fp - in->stack_base))
+    if (distance > (uintptr_t)*fp - (uintptr_t)in->stack_base)
         return false;
     *fp -= distance;
     return true;

@@ -33,6 +33,7 @@ static enum ee_trap call_host(struct ee_instance *in, uint32_t index, uint64_t *
     return trap;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): ee_invoke counts, each instance is entered EE_MAX_NESTING times at most. */
 enum ee_trap ee_call_outside(struct ee_instance *in, struct ee_func *function, uint64_t *slots)
 {
     struct ee_instance *owner = function->owner;
@@ -134,6 +135,7 @@ enum ee_trap ee_invoke(struct ee_instance *in, struct ee_instance *caller, uint3
     in->trap = trap;
     return trap;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 enum ee_status ee_call(struct ee_instance *in, uint32_t index, const uint64_t *args, uint32_t arg_slots,
                        uint64_t *results, uint32_t result_slots)

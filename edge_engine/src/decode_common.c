@@ -110,7 +110,7 @@ enum ee_status ee_decode_memory_type(struct ee_decoder *d)
     if (d->memories++ != 0)
         return ee_decode_fail(d, EE_INVALID, "multiple memories: the multi-memory proposal is not supported");
     struct ee_module *m = d->module;
-    uint8_t flags;
+    uint8_t flags = 0;
     EE_TRY(decode_limits(d, LIMITS_MAX | LIMITS_PAGE_SIZE, &m->memory, &flags));
     m->page_shift = 16;
     if ((flags & LIMITS_PAGE_SIZE) != 0 && !ee_read_u32(&d->r, &m->page_shift))

@@ -29,7 +29,8 @@ static enum ee_status decode_values(struct ee_decoder *d, uint32_t most, const c
     return EE_OK;
 }
 
-_Static_assert(2 * EE_MAX_PARAMS <= UINT16_MAX && 2 * EE_MAX_RESULTS <= UINT16_MAX, "slots fit in their field");
+_Static_assert(2 * EE_MAX_PARAMS <= UINT16_MAX, "slots fit in their field");
+_Static_assert(2 * EE_MAX_RESULTS <= UINT16_MAX, "slots fit in their field");
 
 static enum ee_status decode_type(struct ee_decoder *d, struct ee_functype *type)
 {

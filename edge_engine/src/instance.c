@@ -157,9 +157,10 @@ enum ee_status ee_load(const uint8_t *bytes, size_t size, const struct ee_config
         return status;
     if (!place_spaces(in))
         return ee_fail_memory(error, &in->arena, "functions and tables");
-    if ((status = place_memory(in, error)) != EE_OK)
-        return status;
-    if ((status = ee_link(in, config, error)) != EE_OK)
+    status = place_memory(in, error);
+    if (status == EE_OK)
+        status = ee_link(in, config, error);
+    if (status != EE_OK)
         return status;
     if (!place_globals(in))
         return ee_fail_memory(error, &in->arena, "globals");

@@ -170,6 +170,7 @@ bool ee_read_instruction(struct ee_reader *r, struct ee_instruction *i)
     case EE_IMM_ELEMENT_TABLE: return ee_read_u32(r, &i->index) && ee_read_u32(r, &i->index2);
     case EE_IMM_DATA_MEMORY: return ee_read_u32(r, &i->index) && read_memory(r);
     case EE_IMM_MEMORY: return read_memory(r);
+    /* NOLINTNEXTLINE(misc-redundant-expression): there are two of them */
     case EE_IMM_MEMORY_MEMORY: return read_memory(r) && read_memory(r);
     case EE_IMM_MEMARG: return read_memarg(r, i);
     case EE_IMM_MEMARG_LANE: return read_memarg(r, i) && ee_read_u8(r, &i->lane);

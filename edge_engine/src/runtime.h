@@ -166,12 +166,12 @@ enum ee_trap ee_memory_fill(struct ee_instance *in, const uint64_t *operands);
 enum ee_trap ee_memory_init(struct ee_instance *in, const uint64_t *operands, uint32_t segment);
 
 /* table.c */
-enum ee_trap ee_table_get(struct ee_instance *in, uint64_t *operands, uint32_t table);
-enum ee_trap ee_table_set(struct ee_instance *in, const uint64_t *operands, uint32_t table);
-uint32_t ee_table_grow(struct ee_instance *in, const uint64_t *operands, uint32_t table);
-enum ee_trap ee_table_fill(struct ee_instance *in, const uint64_t *operands, uint32_t table);
+enum ee_trap ee_table_get(struct ee_instance *in, uint64_t *operands, uint32_t index);
+enum ee_trap ee_table_set(struct ee_instance *in, const uint64_t *operands, uint32_t index);
+uint32_t ee_table_grow(struct ee_instance *in, const uint64_t *operands, uint32_t index);
+enum ee_trap ee_table_fill(struct ee_instance *in, const uint64_t *operands, uint32_t index);
 enum ee_trap ee_table_copy(struct ee_instance *in, const uint64_t *operands, uint32_t to, uint32_t from);
-enum ee_trap ee_table_init(struct ee_instance *in, const uint64_t *operands, uint32_t segment, uint32_t table);
+enum ee_trap ee_table_init(struct ee_instance *in, const uint64_t *operands, uint32_t segment, uint32_t index);
 EE_MUST_CHECK bool ee_table_reserve(struct ee_table_cell *table, uint32_t size);
 
 /* constant.c: the constant expression in range, of valid code; its globals exist already. False: arena exhausted. */

@@ -17,7 +17,7 @@ static bool place_scratch(struct ee_translator *t, const struct ee_function *fun
     struct ee_arena *arena = &t->in->arena;
     size_t locals = t->local_slots, entries = (size_t)function->stack_slots + 1;
     size_t wanted = locals * (sizeof(struct ee_local) + sizeof(uint16_t)) + entries * sizeof(struct ee_entry) +
-                    sizeof(struct ee_block) + 4 * 16 + 1024;
+                    sizeof(struct ee_block) + (size_t)4 * 16 + 1024;
     if (wanted > arena->limit - arena->used)
         return false;
     uint8_t *top = arena->base + (arena->limit & ~(size_t)15);

@@ -154,7 +154,7 @@ void ee_resolve(struct ee_translator *t, uint32_t count);
 void ee_push_acc(struct ee_translator *t, uint8_t type, bool patchable);
 /* Gets an accumulator ready for a new value: whoever lives in it moves to a slot. */
 void ee_spill(struct ee_translator *t, uint32_t class);
-void ee_settle(struct ee_translator *t, uint32_t entry);
+void ee_settle(struct ee_translator *t, uint32_t index);
 void ee_settle_top(struct ee_translator *t, uint32_t count);
 void ee_settle_block(struct ee_translator *t);
 void ee_forget_accumulators(struct ee_translator *t);
@@ -166,7 +166,7 @@ bool ee_in_acc(const struct ee_translator *t, const struct ee_entry *e);
 /* Makes sure that a popped value is in a slot (its own, if it must be stored). */
 uint32_t ee_in_slot(struct ee_translator *t, struct ee_entry *e);
 void ee_local_get(struct ee_translator *t, uint32_t local);
-void ee_local_set(struct ee_translator *t, uint32_t local, bool keep);
+void ee_local_set(struct ee_translator *t, uint32_t index, bool keep);
 
 /* translate_values.c: false if it is not an instruction of values and memory. */
 bool ee_translate_value(struct ee_translator *t);

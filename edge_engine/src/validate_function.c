@@ -248,7 +248,7 @@ static enum ee_status check_select(struct ee_validator *v)
 
 static enum ee_status check_local(struct ee_validator *v)
 {
-    uint8_t type;
+    uint8_t type = 0;
     EE_TRY(local_type(v, &type));
     if (v->i.op != EE_OP_LOCAL_GET)
         EE_TRY(ee_type_pop(v, type));

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Counts its own starts in /data/starts. The new number replaces the old one by a rename: there is no moment without one. */
 #include <stdio.h>
+#include <stdlib.h>
 
 static unsigned read_count(void) {
     unsigned count = 0;
     FILE *file = fopen("/data/starts", "r");
     if (file != NULL) {
-        if (fscanf(file, "%u", &count) != 1) {
-            count = 0;
+        char text[16];
+        if (fgets(text, sizeof text, file) != NULL) {
+            count = (unsigned)strtoul(text, NULL, 10);
         }
         fclose(file);
     }

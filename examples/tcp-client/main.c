@@ -23,7 +23,7 @@ enum { IPV4 = 1, STREAM = 2, NOT_CAPABLE = 76 /* ENOTCAPABLE: the policy does no
 
 int main(int argc, char **argv) {
     static const uint8_t host[4] = {127, 0, 0, 1};
-    uint32_t port = argc > 1 ? (uint32_t)atoi(argv[1]) : 0;
+    uint32_t port = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
     int fd;
     int error = sock_open(IPV4, STREAM, &fd);
     if (error == 0) {

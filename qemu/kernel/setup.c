@@ -203,7 +203,7 @@ void setup(void)
     if (header->magic != BOOT_MAGIC || header->version != BOOT_VERSION) {
         panic("no boot description of this version behind the kernel");
     }
-    if (header->image_end > (uint64_t)(bss_end - kernel_image)) {
+    if (header->image_end > (uint64_t)bss_end - (uint64_t)kernel_image) {
         panic("the image is too large");
     }
     uint64_t start = (uint64_t)bss_end - KERNEL_BASE;

@@ -85,7 +85,7 @@ void sim_load(void)
         }
         patch(library, i);
         void *start = symbol(library, domain->row, "sb_microkit_main");
-        memcpy(&domain->start, &start, sizeof start);
+        memcpy((void *)&domain->start, (const void *)&start, sizeof start);
         domain->buffer = symbol(library, domain->row, "__sel4_ipc_buffer_obj");
         uint8_t *stack = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (stack == MAP_FAILED || mprotect(stack + GUARD_SIZE, STACK_SIZE, PROT_READ | PROT_WRITE) != 0) {

@@ -139,7 +139,7 @@ static void unprotect(uint32_t offset)
 
 static void protect(uint32_t offset)
 {
-    (void)mprotect(bytes + offset / SECTOR_SIZE * SECTOR_SIZE, SECTOR_SIZE, mode == ARRAY ? PROT_READ : PROT_NONE);
+    (void)mprotect(bytes + (size_t)offset / SECTOR_SIZE * SECTOR_SIZE, SECTOR_SIZE, mode == ARRAY ? PROT_READ : PROT_NONE);
 }
 
 void sim_flash_end(void)
@@ -173,7 +173,7 @@ static void erase(uint32_t offset)
 {
     uint32_t sector = offset - offset % SECTOR_SIZE;
     unprotect(sector);
-    memset(bytes + sector, ERASED, SECTOR_SIZE / 2 * (uint32_t)count_operation());
+    memset(bytes + sector, ERASED, (size_t)SECTOR_SIZE / 2 * (uint32_t)count_operation());
     protect(sector);
     go_on();
 }

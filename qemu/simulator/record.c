@@ -96,9 +96,8 @@ static void begin_recording(void)
 /* The options that the recording was made with replace the command line's. */
 static void read_header(const char *line)
 {
-    char time[16], seed[24], digest[80];
-    unsigned rtc;
-    if (sscanf(line, "wasel-sim-1 %15s %23s %u %79s", time, seed, &rtc, digest) != 4) {
+    char time[16], seed[24], rtc[16], digest[80];
+    if (sscanf(line, "wasel-sim-1 %15s %23s %15s %79s", time, seed, rtc, digest) != 4) {
         sim_fail("%s: not a recording of this version", sim.options.replay);
     }
     if (strcmp(digest, sim.options.digest) != 0) {
@@ -109,7 +108,7 @@ static void read_header(const char *line)
     sim.options.seeded = seed[0] != '-';
     sim.options.seed = sim.options.seeded ? strtoull(seed, NULL, 10) : 0;
     sim.options.rtc_given = true;
-    sim.options.rtc = rtc;
+    sim.options.rtc = (uint32_t)strtoul(rtc, NULL, 10);
 }
 
 static void begin_replay(void)

@@ -79,7 +79,7 @@ static void end_slice(struct sim_domain *domain)
     domain->used_ns = 0;
     domain->turn = ++sim.turns;
     if (sim.options.seeded) {
-        slice_ns = 1 + next_random() % (2 * TICK_NS);
+        slice_ns = 1 + next_random() % ((uint64_t)2 * TICK_NS);
     }
 }
 

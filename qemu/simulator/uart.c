@@ -224,9 +224,7 @@ bool sim_uart_exchange(int64_t wait_ns)
 
 void sim_uart_level(void)
 {
-    if (queued() > 0 && (mask & (PL011_INT_RX | PL011_INT_RT)) != 0) {
-        (void)sim_interrupt(SIM_UART_IRQ);
-    } else if ((mask & PL011_INT_TX) != 0) {
+    if ((mask & PL011_INT_TX) != 0 || (queued() > 0 && (mask & (PL011_INT_RX | PL011_INT_RT)) != 0)) {
         (void)sim_interrupt(SIM_UART_IRQ);
     }
 }

@@ -90,7 +90,7 @@ static const uint8_t *vectors(struct sb_marshal *call, uint32_t address, uint32_
     const uint8_t *list = guest(call, address, (uint64_t)count * VECTOR_SIZE);
     for (uint32_t i = 0; list != NULL && i < count; i++) {
         struct vector vector;
-        memcpy(&vector, list + i * VECTOR_SIZE, VECTOR_SIZE);
+        memcpy(&vector, list + (size_t)i * VECTOR_SIZE, VECTOR_SIZE);
         if (guest(call, vector.address, vector.size) == NULL) {
             return NULL;
         }
@@ -107,7 +107,7 @@ void sb_put_gather(struct sb_marshal *call, uint64_t pointer, uint64_t count)
     put(call, left);
     for (uint32_t i = 0; list != NULL && left > 0; i++) {
         struct vector vector;
-        memcpy(&vector, list + i * VECTOR_SIZE, VECTOR_SIZE);
+        memcpy(&vector, list + (size_t)i * VECTOR_SIZE, VECTOR_SIZE);
         uint32_t size = vector.size < left ? vector.size : left;
         const uint8_t *from = guest(call, vector.address, size);
         if (from == NULL) {
@@ -261,7 +261,7 @@ static void scatter(struct sb_marshal *call, const struct sb_out_place *place, u
     uint32_t done = 0;
     for (uint32_t i = 0; list != NULL && i < place->size && done < size; i++) {
         struct vector vector;
-        memcpy(&vector, list + i * VECTOR_SIZE, VECTOR_SIZE);
+        memcpy(&vector, list + (size_t)i * VECTOR_SIZE, VECTOR_SIZE);
         uint32_t part = vector.size < size - done ? vector.size : size - done;
         copy_out(call, vector.address, done, part);
         done += part;

@@ -36,6 +36,6 @@ struct sb_address {
 static inline uint64_t sb_address_word(const struct sb_address *address, unsigned which)
 {
     uint64_t word;
-    __builtin_memcpy(&word, address->bytes + 8 * which, 8);
+    __builtin_memcpy(&word, address->bytes + (size_t)8 * which, 8);
     return word;
 }

@@ -29,7 +29,7 @@ static JSValue write_line(JSContext *context, int argc, JSValueConst *argv, FILE
         if (i > 0) {
             putc(' ', out);
         }
-        fwrite(text, 1, size, out);
+        (void)fwrite(text, 1, size, out); /* a script is not told, as console.log has no result */
         JS_FreeCString(context, text);
     }
     putc('\n', out);

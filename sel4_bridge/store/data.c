@@ -122,7 +122,7 @@ static bool good_path(const char *path, uint32_t size)
 
 static uint32_t put_root(char *out, uint64_t slot, const char *folder)
 {
-    memcpy(out, "/slot0/", 7);
+    memcpy(out, "/slot0/", 7); /* NOLINT(bugprone-not-null-terminated-result): the folder follows, with its zero */
     out[5] = (char)('0' + slot);
     memcpy(out + 7, folder, 5);
     return 11;
@@ -191,6 +191,7 @@ static uint16_t close_file(struct data_slot *slot, struct data_file *file)
 }
 
 /* Adds what lies in `path` (changed meanwhile) and below it, `depth` levels at most: one more is never made. */
+/* NOLINTNEXTLINE(misc-no-recursion): depth counts down */
 static int walk(struct data_slot *slot, char *path, unsigned depth)
 {
     static struct lfs_info info; /* nothing of it is needed after the level below */
@@ -500,9 +501,9 @@ static uint16_t rename_path(struct data_slot *slot)
 }
 
 /* Still counted while it is open: SB_DATA_UNHIDE takes it off. */
-static uint16_t hide(struct data_slot *slot, uint64_t number, uint64_t hidden)
+static uint16_t hide(struct data_slot *slot, uint64_t whose, uint64_t hidden)
 {
-    hidden_path(data.other, number, hidden);
+    hidden_path(data.other, whose, hidden);
     return rename_path(slot);
 }
 

@@ -146,7 +146,7 @@ static void solve(struct sb_cells *cells, struct sb_cell_frame *frame, const uin
         }
     }
     for (unsigned at = 0; at < count; at++) {
-        uint8_t *line = a + at * count;
+        uint8_t *line = a + (size_t)at * count;
         uint8_t *cell = frame->content + missing[at] * size;
         uint8_t factor = inverse(line[at]);
         scale(line, count, factor);
@@ -155,7 +155,7 @@ static void solve(struct sb_cells *cells, struct sb_cell_frame *frame, const uin
             if (row != at) {
                 factor = a[row * count + at];
                 add_times(frame->content + missing[row] * size, cell, size, factor);
-                add_times(a + row * count, line, count, factor);
+                add_times(a + (size_t)row * count, line, count, factor);
             }
         }
     }

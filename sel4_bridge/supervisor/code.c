@@ -59,7 +59,7 @@ void sb_code_place(struct sb_supervisor *s, unsigned number)
                                                               : check(module, image->size, section, &code);
     }
     uint32_t touched = code.size > slot->code_size ? code.size : slot->code_size;
-    if (touched > 0) {
+    if (touched > 0 && s->platform.code_publish != NULL) {
         memcpy(slot->code, module + code.offset, code.size);
         memset(slot->code + code.size, 0, touched - code.size);
         s->platform.code_publish(slot->code, touched);

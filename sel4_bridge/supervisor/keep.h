@@ -27,14 +27,14 @@ bool sb_keep_commit(struct sb_supervisor *s, unsigned slot);
 bool sb_keep_result(struct sb_supervisor *s, unsigned slot);
 
 /* Write the slot's record as it is now. */
-void sb_keep_save(struct sb_supervisor *s, unsigned slot);
+void sb_keep_save(struct sb_supervisor *s, unsigned number);
 
 /* The start request whose body (a CBOR map) this is will be repeated at boot. */
 void sb_keep_request(struct sb_slot *slot, const struct sb_launch_request *request);
 
 /* A run has ended: count failures, forget them after a success, go back to the former module after too many. */
-void sb_keep_run_ended(struct sb_supervisor *s, unsigned slot, bool failed);
+void sb_keep_run_ended(struct sb_supervisor *s, unsigned number, bool failed);
 
 /* Make the confirmed former module the active one again and run it. */
-enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned slot, enum sb_revert why,
+enum sb_launch_result sb_keep_rollback(struct sb_supervisor *s, unsigned number, enum sb_revert why,
                                        enum sb_refusal *refusal);

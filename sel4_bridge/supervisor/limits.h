@@ -70,21 +70,21 @@ void sb_limits_arm(struct sb_supervisor *s); /* after anything that changed a ti
  * then tells everybody whose time has come.
  */
 void sb_limits_remind(const struct sb_supervisor *s);
-void sb_limits_begin(struct sb_supervisor *s, unsigned slot);             /* a run begins; the engine is not going yet */
-void sb_limits_end(struct sb_supervisor *s, unsigned slot, bool failed);  /* a run has ended; stops the engine */
+void sb_limits_begin(struct sb_supervisor *s, unsigned number);             /* a run begins; the engine is not going yet */
+void sb_limits_end(struct sb_supervisor *s, unsigned number, bool failed);  /* a run has ended; stops the engine */
 
 /* throttle.c */
-void sb_throttle_begin(struct sb_supervisor *s, unsigned slot, uint64_t now_ns);
-void sb_throttle_tick(struct sb_supervisor *s, unsigned slot, uint64_t now_ns);
+void sb_throttle_begin(struct sb_supervisor *s, unsigned number, uint64_t now_ns);
+void sb_throttle_tick(struct sb_supervisor *s, unsigned number, uint64_t now_ns);
 void sb_throttle_end(struct sb_slot *slot);
 
 /* watchdog.c */
-void sb_watchdog_tick(struct sb_supervisor *s, unsigned slot, uint64_t now_ns);
+void sb_watchdog_tick(struct sb_supervisor *s, unsigned number, uint64_t now_ns);
 
 /* restart.c */
 void sb_restart_after(struct sb_slot *slot, bool failed, uint64_t now_ns);
 void sb_restart_cancel(struct sb_slot *slot);
-void sb_restart_tick(struct sb_supervisor *s, unsigned slot, uint64_t now_ns);
+void sb_restart_tick(struct sb_supervisor *s, unsigned number, uint64_t now_ns);
 
 /* meter.c: bring all slots' counters up to now. Before any phase changes, and before they are read. */
 void sb_meter(struct sb_supervisor *s);

@@ -227,7 +227,7 @@ static bool parse_time(const struct sb_cbor_string *text, uint64_t *ns)
             return false;
         }
     }
-    uint64_t seconds = days_from_civil(t.year, t.month, t.day) * S_PER_DAY + t.hour * 3600u + t.minute * 60u + t.second;
+    uint64_t seconds = days_from_civil(t.year, t.month, t.day) * S_PER_DAY + (uint64_t)t.hour * 3600u + (uint64_t)t.minute * 60u + t.second;
     bool east = get_char(&p, end, '+');
     if (east || get_char(&p, end, '-')) {
         uint32_t hours;

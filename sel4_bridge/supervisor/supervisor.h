@@ -89,7 +89,7 @@ void sb_supervisor_reset(struct sb_supervisor *s);
 uint64_t sb_monotonic_ns(const struct sb_supervisor *s);
 
 /* engine.c: what the engine of a slot said, or did. */
-void sb_engine_notified(struct sb_supervisor *s, unsigned slot);
+void sb_engine_notified(struct sb_supervisor *s, unsigned number);
 
 struct sb_fault {
     uint32_t label; /* seL4 fault label */
@@ -98,13 +98,13 @@ struct sb_fault {
     uint64_t regs[8]; /* x0..x7, zero where unknown */
     uint64_t frame;   /* x29 */
 };
-void sb_engine_faulted(struct sb_supervisor *s, unsigned slot, const struct sb_fault *fault);
+void sb_engine_faulted(struct sb_supervisor *s, unsigned number, const struct sb_fault *fault);
 
 /* The engine notified: as sb_engine_notified, but one that does so for nothing, again and again, is stopped. */
-void sb_engine_signalled(struct sb_supervisor *s, unsigned slot);
+void sb_engine_signalled(struct sb_supervisor *s, unsigned number);
 
 /* The engine runs no more, for this reason, which is no fault of the module's. */
-void sb_engine_give_up(struct sb_supervisor *s, unsigned slot, const char *why);
+void sb_engine_give_up(struct sb_supervisor *s, unsigned number, const char *why);
 
 /* Move output of all slots to their histories; called on the wasi domain's notification and before status and logs. */
 void sb_drain_logs(struct sb_supervisor *s);
@@ -112,7 +112,7 @@ void sb_drain_logs(struct sb_supervisor *s);
 #define SB_CODE_MACHINE "aarch64" /* that native code is for: section wasel.native.aarch64 */
 
 /* code.c: puts the active module's native code, if it has some that is right, where the slot's engine runs it. */
-void sb_code_place(struct sb_supervisor *s, unsigned slot);
+void sb_code_place(struct sb_supervisor *s, unsigned number);
 
 /* mail.c: the command `exchange` of group 64 */
 int32_t sb_mail_exchange(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out);
@@ -137,9 +137,9 @@ struct sb_launch_request {
 /* Parse the body of a start request; both point into it. */
 bool sb_launch_read(struct sb_cbor_reader *body, struct sb_launch_request *request, uint64_t *slot);
 
-enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned slot, const struct sb_launch_request *request,
+enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, const struct sb_launch_request *request,
                                     enum sb_refusal *refusal);
-void sb_slot_stop(struct sb_supervisor *s, unsigned slot);
+void sb_slot_stop(struct sb_supervisor *s, unsigned number);
 
 /* Run the active module once more, as it was started last. */
-void sb_slot_start_again(struct sb_supervisor *s, unsigned slot);
+void sb_slot_start_again(struct sb_supervisor *s, unsigned number);

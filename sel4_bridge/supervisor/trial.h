@@ -38,13 +38,13 @@ struct sb_supervisor;
 struct sb_slot;
 
 /* A run is about to begin. */
-void sb_trial_begin(struct sb_supervisor *s, unsigned slot);
+void sb_trial_begin(struct sb_supervisor *s, unsigned number);
 void sb_trial_cancel(struct sb_slot *slot);
 
 /* Its output may have come. */
-void sb_trial_look(struct sb_supervisor *s, unsigned slot);
+void sb_trial_look(struct sb_supervisor *s, unsigned number);
 
 /* Its run has ended. True: the slot went back and runs its former module. */
 bool sb_trial_run_ended(struct sb_supervisor *s, unsigned slot);
 
-void sb_trial_tick(struct sb_supervisor *s, unsigned slot, uint64_t now_ns);
+void sb_trial_tick(struct sb_supervisor *s, unsigned number, uint64_t now_ns);

@@ -56,7 +56,7 @@ struct sb_trust {
 enum sb_refusal sb_trust_load(struct sb_trust *trust, const struct sb_anchors *anchors);
 
 /* Replace the document by a COSE_Sign, if that is allowed. */
-enum sb_refusal sb_trust_update(struct sb_trust *trust, const uint8_t *document, size_t size);
+enum sb_refusal sb_trust_update(struct sb_trust *trust, const uint8_t *data, size_t size);
 
 /* The signing key with that id, NULL if there is none. */
 const struct sb_signing_key *sb_trust_find(const struct sb_trust *trust, const uint8_t id[SB_KEY_ID_SIZE]);

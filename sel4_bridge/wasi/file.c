@@ -83,19 +83,19 @@ uint16_t sb_wasi_fd_sync(struct sb_wasi_slot *slot, uint32_t fd)
     return synced(slot, fd, SB_RIGHT_FD_SYNC);
 }
 
-uint16_t sb_wasi_fd_filestat_get(struct sb_wasi_slot *slot, uint32_t fd, struct sb_out *out)
+uint16_t sb_wasi_fd_filestat_get(struct sb_wasi_slot *slot, uint32_t fd, struct sb_out *stat)
 {
     struct sb_fd *open;
-    struct sb_stat stat = {.links = 1};
+    struct sb_stat found = {.links = 1};
     uint64_t device = 0;
     uint16_t error = sb_fd_get(slot, fd, SB_RIGHT_FD_FILESTAT_GET, &open);
-    stat.type = error == SB_E_SUCCESS ? sb_fd_type(slot, open) : SB_TYPE_CHARACTER;
+    found.type = error == SB_E_SUCCESS ? sb_fd_type(slot, open) : SB_TYPE_CHARACTER;
     if (error == SB_E_SUCCESS && open->node.fs != NULL) {
         device = open->node.fs->device;
-        error = open->node.fs->ops->stat(open->node.fs, open->node.id, &stat);
+        error = open->node.fs->ops->stat(open->node.fs, open->node.id, &found);
     }
     if (error == SB_E_SUCCESS) {
-        sb_filestat_put(out, device, &stat);
+        sb_filestat_put(stat, device, &found);
     }
     return error;
 }

@@ -101,6 +101,7 @@ static bool preopen(struct sb_wasi_slot *slot, const char *text)
     uint64_t denied = read_only ? SB_RIGHTS_CHANGE : 0;
     struct sb_fd open = {.kind = SB_FD_DIRECTORY,
                          .rights = SB_RIGHTS_DIRECTORY & ~denied,
+                         /* NOLINTNEXTLINE(misc-redundant-expression): some rights are both's */
                          .inheriting = (SB_RIGHTS_DIRECTORY | SB_RIGHTS_FILE) & ~denied,
                          .node = {fs, node},
                          .preopen = path};

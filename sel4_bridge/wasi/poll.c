@@ -107,7 +107,7 @@ uint16_t sb_wasi_poll_oneoff(struct sb_wasi_slot *slot, struct sb_in in, struct 
     }
     uint64_t earliest_ns = UINT64_MAX;
     for (uint32_t i = 0; i < count; i++) { /* at most SB_IO_SIZE / SUBSCRIPTION_SIZE */
-        struct subscription wanted = subscription_at(in.bytes + i * SUBSCRIPTION_SIZE);
+        struct subscription wanted = subscription_at(in.bytes + (size_t)i * SUBSCRIPTION_SIZE);
         if (wanted.tag == EVENT_FD_READ || wanted.tag == EVENT_FD_WRITE) {
             poll_descriptor(slot, &wanted, out);
             continue;

@@ -73,9 +73,10 @@ static bool parse_endpoint(const char *text, const char *end, struct sb_address 
     address->size = 4;
     for (int i = 0; i < 4; i++) {
         text = take_number(text, end, 255, &value);
-        if (text == NULL || text == end || *text++ != (i < 3 ? '.' : ':')) {
+        if (text == NULL || text == end || *text != (i < 3 ? '.' : ':')) {
             return false;
         }
+        text++;
         address->bytes[i] = (uint8_t)value;
     }
     text = take_number(text, end, UINT16_MAX, port);
