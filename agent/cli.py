@@ -19,6 +19,7 @@ from typer.main import get_command
 from agent.advice import with_advice
 from agent.commands import daemon, deploy, doctor, logs, modules, monitor, project, root, run, signing, watch
 from agent.errors import EXIT_FAILURE, EXIT_OK, WaselError
+from agent.help_examples import add_examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,7 @@ class _Group(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
         if command is not None:
+            add_examples(command, cmd_name)
             return command
         for entry in entry_points(group="wasel.commands", name=cmd_name):
             try:
@@ -42,6 +44,7 @@ class _Group(TyperGroup):
                 raise WaselError(f"{cmd_name}: its part is not installed ({error})") from error
             command = get_command(loaded) if isinstance(loaded, typer.Typer) else loaded
             command.name = cmd_name
+            add_examples(command, cmd_name)
             return command
         return None
 

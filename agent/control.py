@@ -2,8 +2,8 @@
 """The agent's control socket: the same framed SMP as on the wire, so that other programs share the agent's port.
 
 Contract: each whole request of a client is sent to the device under a sequence number of the agent's own, and its
-answer goes back to that client alone. While the device is away clients are disconnected, which they see as a dead link.
-The socket file is made with mode 0600.
+answer goes back to that client alone. While the device stays away clients are disconnected, which they see as a dead
+link. The socket file is made with mode 0600.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from agent.errors import LinkError
 from agent.link.cobs import frame
 from agent.link.frames import FrameDecoder, Message, encode_frames
+from agent.patience import clears
 from agent.unix_path import short_path
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["serve_control"]
 
 ANSWER_TIMEOUT_S = 15.0
+LINK_WAIT_S = 5.0
+"""A request waits so long for the link: an agent that has just begun is opening it."""
+LINK_POLL_S = 0.02
 MAX_CLIENTS = 16
 MAX_REQUESTS = 8
 """Under way for one client."""
@@ -68,6 +72,7 @@ class _Client:
         self._room.release()
 
     async def _forward(self, message: bytes, *, cobs: bool) -> None:
+        await clears(lambda: self._transport() is None, LINK_WAIT_S, every_s=LINK_POLL_S)
         transport = self._transport()
         if transport is None:
             self._writer.close()

@@ -35,7 +35,7 @@ from agent.messages import ID_SIZE, Chunk, Command, Desired, Get, LogLine, SlotR
 from agent.mqtt import Broker
 from agent.orders import Orders
 from agent.patience import happens
-from agent.registry import device_dir, device_port, socket_path
+from agent.registry import device_dir, device_port, lock_path, socket_path
 from agent.telemetry import publish_metrics
 from agent.text import printable
 from agent.topics import TENANT, Topics
@@ -110,8 +110,6 @@ class Agent:
             self._state = AgentState.load(self._directory / "agent" / "state.json")
             cache = ModuleCache(self._directory / "agent" / "modules")
             self._worker = Worker(self._state, cache, self._ask, self._report.set, self._poll_now.set, self._note)
-            if self._config.port is None:
-                device_port(self._config.device)  # an unknown device is an error now, not a retry
             offline = State(
                 online=False, device=self._config.device, accepted=self._state.desired.sequence, boot=self._boot
             ).encode()
@@ -143,11 +141,14 @@ class Agent:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        with (self._directory / "agent.lock").open("w") as file:
+        with lock_path(self._config.device, self._config.state).open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise UsageError(f"device {self._config.device!r} already has an agent: stop that one first") from None
+            file.truncate(0)
+            file.write(self._config.port or device_port(self._config.device))  # an unknown device is an error now
+            file.flush()
             yield
 
     @staticmethod

@@ -82,7 +82,10 @@ async def follow(
     for_ever: bool = False,
     slowest_s: float = 0.5,
 ) -> SlotStatus:
-    """Copy a slot's output until its module has ended and all of it is copied (or for ever); gives the final status."""
+    """Copy a slot's output until its module has ended and all of it is copied (or for ever); gives the final status.
+
+    Who follows for long holds the line: between polls the device may give way to an agent.
+    """
     pace = Pace(most_s=slowest_s)
     while True:
         status = await device.slot(slot)  # before the logs: what was written before the end is read after it
@@ -94,6 +97,7 @@ async def follow(
         elif status.state != "running" and not for_ever:
             return status
         else:
+            await device.give_way()
             await asyncio.sleep(pace.wait_s())
 
 

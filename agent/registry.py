@@ -24,7 +24,17 @@ from agent.unix_path import short_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Target", "check_name", "device_dir", "device_names", "resolve", "socket_path", "state_root"]
+__all__ = [
+    "Target",
+    "check_name",
+    "device_dir",
+    "device_names",
+    "lock_path",
+    "resolve",
+    "socket_path",
+    "state_root",
+    "successor",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -73,6 +83,31 @@ def device_names() -> list[str]:
 def socket_path(name: str, root: Path | None = None) -> Path:
     """Path of the control socket of the device's agent."""
     return device_dir(name, root) / "agent.sock"
+
+
+def lock_path(name: str, root: Path | None = None) -> Path:
+    """Path of the file that the device's agent holds locked; its text is the port that it holds."""
+    return device_dir(name, root) / "agent.lock"
+
+
+def successor(target: Target) -> str | None:
+    """Give the control socket of an agent that has come up for a target since it was resolved, None without one."""
+    names = (
+        [target.name] if target.name != target.port else [name for name in device_names() if _held(name) == target.port]
+    )
+    for name in names:
+        path = socket_path(name)
+        if _listens(path):
+            return str(path)
+    return None
+
+
+def _held(name: str) -> str:
+    """Port that the device's agent holds, as it wrote it down."""
+    try:
+        return lock_path(name).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def device_port(name: str) -> str:

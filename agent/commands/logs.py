@@ -55,7 +55,7 @@ def logs(
             )
         asyncio.run(_listen(broker, device, slot, json=json))
         return
-    link = open_device(device, port)
+    link = open_device(device, port, gives_way=follow)
 
     async def work() -> None:
         from agent.follow import copy_logs

@@ -77,7 +77,7 @@ def flash(
     if not start:
         _refuse_unused({"--arg": arg, "--env": env, "--grant": grant, "--wait": wait})
     limits, grants = _limits(budget, timeout, restart), parse_grants(grant)
-    link = open_device(device, port)
+    link = open_device(device, port, gives_way=wait)
 
     async def work() -> int:
         from agent.arena import check_fits
@@ -147,7 +147,7 @@ def start(
     """Start the module of a slot (the flashed one if there is a new one)."""
     variables = parse_env(env)
     limits, grants = _limits(budget, timeout, restart), parse_grants(grant)
-    link = open_device(device, port)
+    link = open_device(device, port, gives_way=wait)
 
     async def work() -> int:
         async with link:

@@ -52,7 +52,7 @@ def monitor(
     json: Json = False,
 ) -> None:
     """Follow the output of every slot until Ctrl-C."""
-    link = open_device(device, port)
+    link = open_device(device, port, gives_way=True)
 
     async def work() -> None:
         async with link:
@@ -80,6 +80,7 @@ async def _follow_all(link: Device, *, history: bool, json: bool) -> None:
                 cursors[number] = await copy_logs(link, number, cursor, partial(_show, number, buffer, json=json))
                 pace.hit()
             _show_state(slot, states, json=json)
+        await link.give_way()
         await asyncio.sleep(pace.wait_s())
 
 

@@ -123,13 +123,16 @@ def read_module(path: Path) -> bytes:
     return data
 
 
-def open_device(device: str | None, port: str | None) -> Device:
-    """Make the (unopened) device that --device and --port name."""
+def open_device(device: str | None, port: str | None, *, gives_way: bool = False) -> Device:
+    """Make the (unopened) device that --device and --port name; `gives_way`, to an agent that comes up for it."""
+    from functools import partial
+
     from agent.link.device import Device
-    from agent.registry import resolve
+    from agent.registry import resolve, successor
 
     target = resolve(device, port)
-    return Device(target.port, name=target.name)
+    shares = gives_way and not target.through_agent
+    return Device(target.port, name=target.name, successor=partial(successor, target) if shares else None)
 
 
 def print_json(value: Any) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agent.link.device import Device
     from agent.project import Project
 
-__all__ = ["watch"]
+__all__ = ["watch", "watch_folder"]
 
 SLOWEST_POLL_S = 0.05
 
@@ -41,10 +41,17 @@ def watch(
     slot: Slot = 0,
 ) -> None:
     """Build, push and run a project at every save."""
-    from agent.project import load_project
-
     if on is not None and (device is not None or port is not None):
         raise UsageError("--on makes a device of its own; leave it out to use --device or --port")
+    watch_folder(folder, on=on, device=device, port=port, slot=slot)
+
+
+def watch_folder(
+    folder: Path, *, on: str | None = None, device: str | None = None, port: str | None = None, slot: int = 0
+) -> None:
+    """Watch the project in a folder until Ctrl-C."""
+    from agent.project import load_project
+
     project = load_project(folder)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_watch(project, on, device, port, slot))

@@ -26,7 +26,7 @@ from smpclient.requests.image_management import ImageErase, ImageStatesRead, Ima
 from smpclient.requests.os_management import DateTimeWrite, EchoWrite, MCUMgrParametersRead, ResetWrite
 from smpclient.transport import SMPTransportDisconnected
 
-from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkLostError, NoAnswerError
+from agent.errors import BadAnswerError, DeniedError, DeviceError, LinkError, LinkLostError, NoAnswerError
 from agent.link.encoding import ENCODINGS, PLAIN, Encoded, smallest
 from agent.link.loss import Loss
 from agent.link.modules import (
@@ -70,6 +70,9 @@ ANSWER_TIMEOUT_S = 2.0
 FIRST_FACTOR = 5
 """The first chunk of an upload may wait for an erase: so many times the timeout."""
 ATTEMPTS = 3
+HANDOVER_S = 60.0
+"""Within it an agent that took a line over must answer."""
+HANDOVER_POLL_S = 0.2
 NO_LIMITS = Limits()
 FIRST_SIZE = 256
 """Bytes of data in the first question of an upload,"""
@@ -110,13 +113,16 @@ class Device:
         on_text: Callable[[str], None] | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
         line_length: int | None = None,
+        successor: Callable[[], str | None] | None = None,
     ) -> None:
+        """Name the port; `successor` gives the one to go on through (`give_way`), once there is another."""
         self.name = name or port
         self.port = port
         self.transport = FramedTransport(
             on_text=on_text, **({} if line_length is None else {"line_length": line_length})
         )
         self.timeout_s = timeout_s
+        self._successor = successor
         self._client = SMPClient(self.transport, port, timeout_s)
         self.window = 1
         """Requests that the device takes at once."""
@@ -160,6 +166,29 @@ class Device:
     async def close(self) -> None:
         """Close the port."""
         await self.transport.disconnect()
+
+    async def give_way(self) -> None:
+        """Leave the line to who needs it by now, and go on through them; call it while no request is under way.
+
+        An agent that comes up finds the line taken by a command that lasts: it could not open it before that ends, and
+        a module that waits for its agent would never end.
+        """
+        port = self._successor() if self._successor is not None else None
+        if port is None:
+            return
+        await self.close()
+        self.port, self._successor = port, None
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + HANDOVER_S
+        while True:
+            try:
+                await self.open()
+            except LinkError:
+                if loop.time() >= ends_s:
+                    raise
+                await asyncio.sleep(HANDOVER_POLL_S)
+            else:
+                return
 
     async def __aenter__(self) -> Self:
         await self.open()
