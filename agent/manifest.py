@@ -147,10 +147,13 @@ class Policy:
     dirs: tuple[str, ...] = ()
     """Directories "/path" to read and write, "/path:ro" to read."""
     clocks: bool = True
+    """False: no clock but waiting."""
     random: bool = True
+    """False: no random numbers."""
     publish: tuple[str, ...] = ()
     """Topics that it may publish, below the device's own prefix."""
     subscribe: tuple[str, ...] = ()
+    """Topics that it may read, below the device's own prefix."""
     sockets: tuple[str, ...] = ()
     """Destinations "tcp:host:port" or "udp:host:port"."""
     listen: tuple[str, ...] = ()
@@ -236,7 +239,9 @@ class Manifest:
     downgrade_from: int | None = None
     """Permission to replace modules up to this sequence number although they are newer."""
     device_class: str | None = None
+    """The class of devices that it runs on, no other."""
     slot_class: str | None = None
+    """The class of slots that it runs in, no other."""
     arena: int | None = None
     """Bytes that it may use; None: all that the slot has."""
     stack: int | None = None
@@ -246,10 +251,13 @@ class Manifest:
     budget_us: int | None = None
     """Microseconds of CPU in each period; goes with period_us."""
     period_us: int | None = None
+    """Microseconds."""
     env: tuple[str, ...] = ()
     """"K=V" each; a start request may say otherwise."""
     policy: Policy = field(default_factory=Policy)
+    """What it may use; below."""
     health: Health | None = None
+    """How a new version shows that it works; below."""
 
     NUMBERS: ClassVar[dict[str, tuple[int, int]]] = {
         "sequence": (1, LIMITS["SEQUENCE"]),
@@ -261,17 +269,22 @@ class Manifest:
         "period_us": (1, LIMITS["PERIOD_US"]),
     }
     """Least and most of each."""
+    TEXTS: ClassVar[dict[str, tuple[int, re.Pattern[str]]]] = {
+        "name": (LIMITS["NAME"], NAME),
+        "version": (LIMITS["VERSION"], VERSION),
+        "device_class": (LIMITS["CLASS"], CLASS),
+        "slot_class": (LIMITS["CLASS"], CLASS),
+    }
+    """Most bytes of each, and what it looks like."""
 
     def __post_init__(self) -> None:
         """Check every value, wherever it came from."""
-        _text("name", self.name, LIMITS["NAME"], NAME)
-        _text("version", self.version, LIMITS["VERSION"], VERSION)
         for name, (least, most) in self.NUMBERS.items():
             if getattr(self, name) is not None or name == "sequence":
                 _unsigned(name, getattr(self, name), most, least)
-        for name in ("device_class", "slot_class"):
-            if getattr(self, name) is not None:
-                _text(name, getattr(self, name), LIMITS["CLASS"], CLASS)
+        for name, (most, pattern) in self.TEXTS.items():
+            if getattr(self, name) is not None or name in {"name", "version"}:
+                _text(name, getattr(self, name), most, pattern)
         if (self.budget_us is None) != (self.period_us is None):
             raise ManifestError("manifest: budget_us and period_us go together")
         if self.budget_us is not None and self.period_us is not None and self.budget_us > self.period_us:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIONS",
+    "BODIES",
+    "KEYS",
     "Ack",
     "Chunk",
     "Command",
@@ -448,7 +450,7 @@ class Get:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Bytes of a module."""
+    """Bytes of a module, with their CRC-32C as `crc`."""
 
     digest: bytes
     """Of the whole module."""
@@ -536,7 +538,7 @@ class Command:
     action: str
     """One of ACTIONS."""
     slot: int | None = None
-    """For start and stop."""
+    """For all actions but ping."""
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -575,6 +577,21 @@ class Ack:
     def encode(self) -> bytes:
         """Make the message."""
         return _dump(vars(self))
+
+
+BODIES: dict[str, type] = {
+    "desired": Desired,
+    "state": State,
+    "get": Get,
+    "chunk": Chunk,
+    "log": LogLine,
+    "met": Metrics,
+    "cmd": Command,
+    "ack": Ack,
+}
+"""What is on which topic (agent.topics); `app` has whatever modules write."""
+KEYS = {"device_class": "class", "action": "do"}
+"""Keys of messages that are called otherwise here."""
 
 
 def slice_module(module: bytes, digest: bytes, get: Get) -> Iterable[Chunk]:
