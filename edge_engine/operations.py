@@ -13,6 +13,8 @@ operands from ``pc``, ``{at}`` for the distance that identifies it when it traps
 Instructions of WebAssembly that compute have several forms, in the order that ``translate.h`` names: where operands
 come from (S a slot, A the accumulator, K a constant in the code) times where the result goes (A the accumulator alone,
 S the accumulator and a slot). The form with result in a slot has the number after its twin and ``d`` as last operand.
+An i32 has undefined upper bits, so where an instruction of i32 and one of i64 compute the same lower half, one operation
+is both: sums, products and bitwise operations (``int_``), extensions, loads and stores of the same bytes (``TWINS``).
 Instructions that foreign code hardly ever contains have fewer forms, each costing a dispatch where it is missed: shapes
 ``..._ONCE`` no results in slots, ``..._LEAN`` no constants (or, of unary ones, no slots) either.
 
@@ -21,7 +23,7 @@ Does not know superinstructions: they are sequences of rows (``superinstructions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_engine.operations_simd import vector_forms
 
@@ -51,20 +53,20 @@ class Shape:
 
 
 READ = {
-    "i": {"S": "S32({%d})", "A": "(uint32_t)acc", "K": "U32({%d})", "H": "(uint32_t)I16({%d})", "Q": "U32({%d})"},
+    "i": {"S": "S32({%d})", "A": "(uint32_t)acc", "K": "U32({%d})", "H": "(uint32_t)I16({%d})"},
     "I": {
         "S": "S64({%d})",
         "A": "acc",
         "K": "(uint64_t)(int64_t)I32({%d})",
         "H": "(uint64_t)(int64_t)I16({%d})",
         "Q": "U64({%d})",
+        "W": "(uint64_t)(int64_t)I32({%d})",
     },
     "f": {"S": "SF32({%d})", "A": "FA32", "K": "KF32({%d})"},
     "F": {"S": "SF64({%d})", "A": "FA64", "K": "KF64({%d})"},
     "v": {"S": "SV({%d})", "A": "fa"},
 }
 CONSTANT = {"i": "i", "I": "i", "f": "i", "F": "q"}
-WIDEST = {"i": "i", "I": "q"}
 CTYPE = {"i": "uint32_t", "I": "uint64_t", "f": "float", "F": "double", "v": "ee_f64x2"}
 SET = {
     "i": "acc = (uint32_t)(%s);",
@@ -83,16 +85,18 @@ SAVE = {
 
 BINARY_SOURCES = ("SS", "SK", "AS", "AK", "SA")
 LEAN_SOURCES = ("SS", "AS", "SA")
-WIDE_SOURCES = (*BINARY_SOURCES, "SQ", "AQ")  # Q: a constant of the operands' width; K: a sign-extended shorter one
-# Their constants K have 16 bits: of shifts no more count, and sums have form Q. Elsewhere 32 bits.
+WIDE_SOURCES = (*BINARY_SOURCES, "SQ", "AQ")  # Q: a constant of 64 bits; K: a sign-extended shorter one
+SUM_SOURCES = (*WIDE_SOURCES, "SW", "AW")  # W: a sign-extended constant of 32 bits; K: of 16
+# Their constants K have 16 bits: of shifts no more count, and sums have form W. Elsewhere 32 bits.
 SHORT = frozenset(
-    f"I{bits}_{name}" for bits in ("32", "64") for name in ("ADD", "SHL", "SHR_S", "SHR_U", "ROTL", "ROTR")
+    {f"I{bits}_{name}" for bits in ("32", "64") for name in ("SHL", "SHR_S", "SHR_U", "ROTL", "ROTR")} | {"INT_ADD"}
 )
 UNARY_SOURCES = ("S", "A")
 ROUNDING = ("CEIL", "FLOOR", "TRUNC", "NEAREST")
 SHAPES = {  # sources, and where results go
     "BINARY": (BINARY_SOURCES, "AS"),
     "BINARY_WIDE": (WIDE_SOURCES, "AS"),
+    "BINARY_SUM": (SUM_SOURCES, "AS"),
     "BINARY_ONCE": (BINARY_SOURCES, "A"),
     "BINARY_LEAN": (LEAN_SOURCES, "A"),
     "UNARY": (UNARY_SOURCES, "AS"),
@@ -103,7 +107,7 @@ SHAPES = {  # sources, and where results go
 ONCE = frozenset(
     {f"I64_{name}" for name in ("LT_S", "GT_S", "GT_U", "LE_S", "LE_U", "GE_S", "GE_U")}
     | {f"I32_{name}" for name in ("DIV_S", "DIV_U", "REM_S", "REM_U", "ROTR", "POPCNT")}
-    | {f"I64_{name}" for name in ("SHR_S", "ROTL", "POPCNT", "EXTEND8_S", "EXTEND16_S")}
+    | {"I64_SHR_S", "I64_ROTL", "I64_POPCNT"}
     | {f"F{bits}_{name}" for bits in ("32", "64") for name in ROUNDING}
     | {"F32_CONVERT_I64_S", "F32_CONVERT_I64_U"}
     | {f"F{bits}_{name}" for bits in ("32", "64") for name in ("EQ", "NE", "LT", "GT", "LE", "GE")}
@@ -129,7 +133,7 @@ def _sources(kinds: str, types: str) -> tuple[str, list[str]]:
         text = READ[kind][source]
         if "%d" in text:
             text %= len(operands)
-            operands += {"S": "s", "H": "h", "Q": WIDEST.get(kind, "")}.get(source, CONSTANT.get(kind, ""))
+            operands += {"S": "s", "H": "h", "Q": "q", "W": "i"}.get(source, CONSTANT.get(kind, ""))
         reads.append(text)
     return operands, reads
 
@@ -143,17 +147,21 @@ def _computing(
     *,
     check: str = "",
     commutative: bool = False,
-    wide: bool = False,
+    wide: str = "",
+    name: str = "",
 ) -> list[Operation]:
-    """All forms of an instruction that turns operands ``a`` (and ``b``) into one result; adds its shape."""
-    shape = "UNARY" if len(types) == 1 else "BINARY_WIDE" if wide else "BINARY"
+    """All forms of an instruction that turns operands ``a`` (and ``b``) into one result; adds its shape.
+
+    ``wide``: end of the shape's name; ``name``: how the operations are called, if not like the instruction.
+    """
+    shape = "UNARY" if len(types) == 1 else f"BINARY{wide}"
     shape += "_ONCE" if op in ONCE else "_LEAN" if op in LEAN else ""
     sources, destinations = SHAPES[shape]
-    name = op.lower()
+    name = name or op.lower()
     shapes.append(Shape(op, shape, f"{name}_{sources[0]}_{destinations[0]}".lower(), commutative))
     rows = []
     for source in sources:
-        operands, reads = _sources(source.replace("K", "H") if op in SHORT else source, types)
+        operands, reads = _sources(source.replace("K", "H") if op in SHORT or name.upper() in SHORT else source, types)
         declarations = " ".join(
             f"{CTYPE[kind]} {letter} = {read};" for kind, letter, read in zip(types, "ab", reads, strict=False)
         )
@@ -166,13 +174,15 @@ def _computing(
 
 
 # name, C value over a and b, commutative
-INT_BINARY = (
+BOTH_WIDTHS = (
     ("ADD", "a + b", True),
     ("SUB", "a - b", False),
     ("MUL", "a * b", True),
     ("AND", "a & b", True),
     ("OR", "a | b", True),
     ("XOR", "a ^ b", True),
+)
+INT_SHIFT = (
     ("SHL", "a << (b & M)", False),
     ("SHR_S", "(U)((S)a >> (b & M))", False),
     ("SHR_U", "a >> (b & M)", False),
@@ -226,12 +236,8 @@ UNARY = (
     ("I64_CLZ", "I", "I", "ee_clz64(a)"),
     ("I64_CTZ", "I", "I", "ee_ctz64(a)"),
     ("I64_POPCNT", "I", "I", "ee_popcnt64(a)"),
-    ("I32_EXTEND8_S", "i", "i", "(uint32_t)(int8_t)a"),
-    ("I32_EXTEND16_S", "i", "i", "(uint32_t)(int16_t)a"),
-    ("I64_EXTEND8_S", "I", "I", "(uint64_t)(int8_t)a"),
-    ("I64_EXTEND16_S", "I", "I", "(uint64_t)(int16_t)a"),
-    ("I64_EXTEND32_S", "I", "I", "(uint64_t)(int32_t)a"),
-    ("I32_WRAP_I64", "I", "i", "a"),
+    ("I32_EXTEND8_S", "i", "I", "(uint64_t)(int8_t)a"),
+    ("I32_EXTEND16_S", "i", "I", "(uint64_t)(int16_t)a"),
     ("I64_EXTEND_I32_S", "i", "I", "(uint64_t)(int32_t)a"),
     ("I64_EXTEND_I32_U", "i", "I", "(uint64_t)a"),
     ("F32_SQRT", "f", "f", "__builtin_sqrtf(a)"),
@@ -252,6 +258,21 @@ UNARY = (
     ("F64_REINTERPRET_I64", "I", "F", "ee_float64(a)"),
 )
 
+# Instructions that are done by another one's operations.
+TWINS = {
+    "I64_EXTEND8_S": "I32_EXTEND8_S",
+    "I64_EXTEND16_S": "I32_EXTEND16_S",
+    "I64_EXTEND32_S": "I64_EXTEND_I32_S",
+    "I64_LOAD8_S": "I32_LOAD8_S",
+    "I64_LOAD8_U": "I32_LOAD8_U",
+    "I64_LOAD16_S": "I32_LOAD16_S",
+    "I64_LOAD16_U": "I32_LOAD16_U",
+    "I64_LOAD32_U": "I32_LOAD",
+    "I64_STORE8": "I32_STORE8",
+    "I64_STORE16": "I32_STORE16",
+    "I64_STORE32": "I32_STORE",
+}
+
 # op, result type, C type of the access
 LOADS = (
     ("I32_LOAD", "i", "ee_u32u"),
@@ -262,13 +283,9 @@ LOADS = (
     ("I32_LOAD8_U", "i", "uint8_t"),
     ("I32_LOAD16_S", "i", "ee_i16u"),
     ("I32_LOAD16_U", "i", "ee_u16u"),
-    ("I64_LOAD8_S", "I", "int8_t"),
-    ("I64_LOAD8_U", "I", "uint8_t"),
-    ("I64_LOAD16_S", "I", "ee_i16u"),
-    ("I64_LOAD16_U", "I", "ee_u16u"),
     ("I64_LOAD32_S", "I", "ee_i32u"),
-    ("I64_LOAD32_U", "I", "ee_u32u"),
 )
+SIGNED = frozenset({"int8_t", "ee_i16u", "ee_i32u"})
 STORES = (
     ("I32_STORE", "i", "ee_u32u", "uint32_t"),
     ("I64_STORE", "I", "ee_u64u", "uint64_t"),
@@ -276,9 +293,6 @@ STORES = (
     ("F64_STORE", "F", "ee_f64u", "double"),
     ("I32_STORE8", "i", "uint8_t", "uint8_t"),
     ("I32_STORE16", "i", "ee_u16u", "uint16_t"),
-    ("I64_STORE8", "I", "uint8_t", "uint8_t"),
-    ("I64_STORE16", "I", "ee_u16u", "uint16_t"),
-    ("I64_STORE32", "I", "ee_u32u", "uint32_t"),
 )
 ADDRESS_OPERANDS = {"S": "s", "A": "", "K": "i", "C": "si"}
 ADDRESS = {
@@ -300,6 +314,8 @@ def _address(source: str, offset: int) -> str:
 
 def _load(op: str, result: str, access: str) -> list[Operation]:
     rows = []
+    if access in SIGNED:
+        result = "I"  # for a twin's sake
     for source in LOAD_SOURCES:
         operands = ADDRESS_OPERANDS[source]
         address = _address(source, len(operands))
@@ -334,6 +350,11 @@ def _store(op: str, kind: str, access: str, cast: str) -> list[Operation]:
 
 
 def _integers(rows: list[Operation], shapes: list[Shape]) -> None:
+    for name, value, commutative in BOTH_WIDTHS:
+        wide = "_SUM" if name == "ADD" else "_WIDE" if commutative else ""
+        op, own = f"I64_{name}", f"int_{name.lower()}"
+        rows += _computing(shapes, op, "II", "I", value, commutative=commutative, wide=wide, name=own)
+        shapes.append(Shape(f"I32_{name}", shapes[-1].shape, shapes[-1].first, commutative))
     for kind, bits, result in (("i", "32", "i"), ("I", "64", "I")):
 
         def fill(text: str, bits: str = bits) -> str:
@@ -348,10 +369,8 @@ def _integers(rows: list[Operation], shapes: list[Shape]) -> None:
                 text = text.replace(word, by)
             return text.replace("ee_rotlN", f"ee_rotl{bits}").replace("ee_rotrN", f"ee_rotr{bits}")
 
-        for name, value, commutative in INT_BINARY:
-            op = f"I{bits}_{name}"
-            wide = commutative and (kind == "I" or op in SHORT)
-            rows += _computing(shapes, op, kind * 2, result, fill(value), commutative=commutative, wide=wide)
+        for name, value, commutative in INT_SHIFT:
+            rows += _computing(shapes, f"I{bits}_{name}", kind * 2, result, fill(value), commutative=commutative)
         for name, check, value in INT_DIVISION:
             rows += _computing(shapes, f"I{bits}_{name}", kind * 2, result, fill(value), check=fill(check))
         for name, value, commutative in INT_COMPARE:
@@ -564,6 +583,8 @@ def all_operations() -> tuple[tuple[Operation, ...], tuple[Shape, ...]]:
     _floats(rows, shapes)
     _conversions(rows, shapes)
     _memory(rows, shapes)
+    by_op = {shape.op: shape for shape in shapes}
+    shapes += [replace(by_op[twin], op=op) for op, twin in TWINS.items()]
     rows += [*_moves(), *_selects(), *_control(), *_bulk()]
     forms, vector_shapes = vector_forms()
     rows += [Operation(form.name, form.operands, form.body) for form in forms]

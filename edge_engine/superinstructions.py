@@ -39,7 +39,8 @@ __all__ = ["build_listing", "choose", "list_runs"]
 TRAINING = BUILD / "training"
 # Operations that stand for each other, and the kind they are; the form (_ss_a ...) is part of the kind.
 KINDS = (
-    (r"i(32|64)_(?:add|sub|mul|and|or|xor|shl|shr_s|shr_u|rotl|rotr)(_[sak]+_[as])$", r"alu\1\2"),
+    (r"(?:int|i32)_(?:add|sub|mul|and|or|xor|shl|shr_s|shr_u|rotl|rotr)(_[sak]+_[as])$", r"alu\1"),
+    (r"i64_(?:shl|shr_s|shr_u|rotl|rotr)(_[sak]+_[as])$", r"alu64\1"),
     (r"i(32|64)_(?:eq|ne|lt_s|lt_u|gt_s|gt_u|le_s|le_u|ge_s|ge_u)(_[sak]+_[as])$", r"compare\1\2"),
     (r"f(32|64)_(?:add|sub|mul|div)(_[sak]+_[as])$", r"float\1\2"),
     (r"f(32|64)_(?:eq|ne|lt|gt|le|ge)(_[sak]+_[as])$", r"compare_float\1\2"),
@@ -50,12 +51,12 @@ KINDS = (
 # statistics says.
 FAMILIES = (
     (r"i32_(eq|ne|[lg][te]_[su])_(ss|sk|as|ak|sa)_a|i64_eqz_[sa]_a", r"br_if_d"),
-    (r"i32_add_(ss|sa)_a|i32_shl_sk_a", r"[if](32|64)_load\w*_a_[as]"),
+    (r"int_add_(ss|sa)_a|i32_shl_sk_a", r"[if](32|64)_load\w*_a_[as]"),
     (r"f32_(load_[ac]_a|mul_(ss|sa|as)_a)", r"f32_(add|sub)_(sa|as)_[as]"),
     (r"f64_(load_[ac]_a|mul_(ss|sa|as)_a)", r"f64_(add|sub)_(sa|as)_[as]"),
     (r"f32_load_[ac]_a", r"f32_mul_(sa|as)_[as]"),
     (r"f64_load_[ac]_a", r"f64_mul_(sa|as)_[as]"),
-    (r"i32_(shl|shr_u|rotl)_(sk|ak)_a", r"i32_(xor|add|or)_(sa|as)_[as]"),
+    (r"i32_(shl|shr_u|rotl)_(sk|ak)_a", r"int_(xor|add|or)_(sa|as)_[as]"),
 )
 # Bytes of code on aarch64: of an operand (read and used, or written), of an operation, of dispatch and table entries.
 OPERAND_COST = {"s": 8, "d": 8, "h": 4, "i": 4, "q": 4, "L": 24}

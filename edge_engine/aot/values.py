@@ -11,13 +11,15 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from edge_engine.operations import LOADS, STORES, all_operations
+from edge_engine.operations import LOADS, STORES, TWINS, all_operations
 
 __all__ = ["LOAD_ROWS", "STORE_ROWS", "Computation", "Vector", "computations", "vectors"]
 
 SCALAR_SHAPES = ("BINARY", "UNARY")  # and variants
 LOAD_ROWS = {op: (result, access) for op, result, access in LOADS}
+LOAD_ROWS |= {op: ("I", LOAD_ROWS[twin][1]) for op, twin in TWINS.items() if twin in LOAD_ROWS}
 STORE_ROWS = {op: (kind, access) for op, kind, access, _ in STORES}
+STORE_ROWS |= {op: ("I", STORE_ROWS[twin][1]) for op, twin in TWINS.items() if twin in STORE_ROWS}
 
 _SCALAR = re.compile(
     r"^(?:\w+ [ab] = [^;]+; )+(?P<check>.*?) ?"
@@ -46,7 +48,7 @@ def computations() -> dict[str, Computation]:
     """By name of the instruction."""
     operations, shapes = all_operations()
     rows = {operation.name: operation for operation in operations}
-    found = {}
+    found = {"I32_WRAP_I64": Computation("", "a")}  # the interpreter does nothing for it
     for shape in shapes:
         if shape.shape.startswith(SCALAR_SHAPES):
             match = _SCALAR.match(" ".join(rows[shape.first].body.split()))

@@ -66,9 +66,9 @@ static void resolve(struct ee_translator *t, uint32_t index)
     ee_spill(t, EE_CLASS_INT);
     bool is_short = (int32_t)e->value == (int16_t)e->value;
     if (acc->home == e->slot)
-        EE_DO(t, (uint16_t)(is_short ? EE_DO_i32_add_ak_a : EE_DO_i32_add_aq_a), e->value);
+        EE_DO(t, (uint16_t)(is_short ? EE_DO_int_add_ak_a : EE_DO_int_add_aw_a), e->value);
     else
-        EE_DO(t, (uint16_t)(is_short ? EE_DO_i32_add_sk_a : EE_DO_i32_add_sq_a), EE_SLOT(e->slot), e->value);
+        EE_DO(t, (uint16_t)(is_short ? EE_DO_int_add_sk_a : EE_DO_int_add_sw_a), EE_SLOT(e->slot), e->value);
     *acc = (struct ee_accumulator){.entry = index, .home = EE_NO_SLOT, .producer = t->serial - 1};
     alias(t, e->slot, -1);
     t->sums--;

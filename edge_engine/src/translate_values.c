@@ -25,11 +25,17 @@ static bool fits_16_bits(const struct ee_entry *e)
     return (e->type != EE_I32 && e->type != EE_I64) || value == (int16_t)value;
 }
 
-static bool fits_operand(const struct ee_translator *t, const struct ee_entry *e)
+/* What turns forms SK and AK into those that a constant needs: nothing, the distance to W, or to Q. */
+static uint32_t constant_form(const struct ee_shape *shape, const struct ee_entry *e)
 {
-    if (t->instruction.op == EE_OP_I32_ADD || t->instruction.op == EE_OP_I64_ADD)
-        return fits_16_bits(e);
-    return e->type != EE_I64 || (int64_t)e->value == (int32_t)e->value;
+    if (e->type == EE_I64 && (int64_t)e->value != (int32_t)e->value)
+        return EE_BINARY_SQ - EE_BINARY_SK;
+    return shape->kind == EE_SHAPE_BINARY_SUM && !fits_16_bits(e) ? EE_BINARY_SW - EE_BINARY_SK : 0;
+}
+
+static uint32_t in_accumulator(uint32_t form)
+{
+    return form == EE_BINARY_SK ? EE_BINARY_AK : form == EE_BINARY_SQ ? EE_BINARY_AQ : EE_BINARY_AW;
 }
 
 /* Of a shift's constant only the lowest bits count (core spec 4.3.2): so many fit into form K. */
@@ -89,11 +95,12 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
     ee_spill(t, ee_class(result));
     if (b.place == EE_AT_CONST)
         b.value &= shift_mask(t->instruction.op);
-    bool wide = b.place == EE_AT_CONST && !fits_operand(t, &b);
     bool lean = shape->kind == EE_SHAPE_BINARY_LEAN;
-    if (b.place == EE_AT_CONST && (lean || (wide && shape->kind != EE_SHAPE_BINARY_WIDE))) {
+    bool has_wide = shape->kind == EE_SHAPE_BINARY_WIDE || shape->kind == EE_SHAPE_BINARY_SUM;
+    uint32_t constant = b.place == EE_AT_CONST ? EE_BINARY_SK + constant_form(shape, &b) : EE_BINARY_SK;
+    if (b.place == EE_AT_CONST && (lean || (constant != EE_BINARY_SK && !has_wide))) {
         ee_in_slot(t, &b);
-        wide = false;
+        constant = EE_BINARY_SK;
     }
     if (a.place == EE_AT_CONST) { /* through the accumulator, so b must not be there */
         if (b.place == EE_AT_ACC)
@@ -104,12 +111,12 @@ static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_
             add_operand(&form, EE_SLOT(b.slot));
         else
             add_operand(&form, b.value);
-        sources = b.place == EE_AT_SLOT ? EE_BINARY_AS : wide ? EE_BINARY_AQ : EE_BINARY_AK;
+        sources = b.place == EE_AT_SLOT ? EE_BINARY_AS : in_accumulator(constant);
     } else if (b.place == EE_AT_CONST) {
         if (ee_in_acc(t, &a)) {
-            sources = wide ? EE_BINARY_AQ : EE_BINARY_AK;
+            sources = in_accumulator(constant);
         } else {
-            sources = wide ? EE_BINARY_SQ : EE_BINARY_SK;
+            sources = constant;
             add_operand(&form, EE_SLOT(a.slot));
         }
         add_operand(&form, b.value);
@@ -392,6 +399,7 @@ bool ee_translate_value(struct ee_translator *t)
     switch (shape->kind) {
     case EE_SHAPE_BINARY:
     case EE_SHAPE_BINARY_WIDE:
+    case EE_SHAPE_BINARY_SUM:
     case EE_SHAPE_BINARY_ONCE:
     case EE_SHAPE_BINARY_LEAN:
         binary(t, shape, result_type(info));
@@ -415,6 +423,11 @@ bool ee_translate_value(struct ee_translator *t)
     }
     switch (i->op) {
     case EE_OP_NOP:
+        return true;
+    case EE_OP_I32_WRAP_I64: /* of an i32 the upper bits don't count */
+        t->stack[t->height - 1].type = EE_I32;
+        if (t->stack[t->height - 1].place == EE_AT_CONST)
+            t->stack[t->height - 1].value &= UINT32_MAX;
         return true;
     case EE_OP_DROP:
         ee_take(t);
