@@ -74,25 +74,25 @@ def _handler(name: str, parts: tuple[Operation, ...]) -> str:
 
 @dataclass
 class _Node:
-    handler: int
-    edges: dict[int, int] = field(default_factory=dict)
+    """A place in the trie, reached by ``operation``; ``row`` is the superinstruction that ends here, if any."""
 
-
-NO_HANDLER = 0xFFFF
+    operation: int
+    row: int | None = None
+    edges: dict[int, _Node] = field(default_factory=dict)
 
 
 def _trie(operations: tuple[Operation, ...], rows: list[tuple[str, ...]]) -> list[_Node]:
-    """Node 0 is the root; only operations that begin a superinstruction are below it."""
+    """Nodes level by level, the root first; children of a node lie side by side, sorted by operation."""
     number = {operation.name: index for index, operation in enumerate(operations)}
-    nodes = [_Node(NO_HANDLER)]
+    root = _Node(0)
     for row_number, row in enumerate(rows):
-        at = 0
-        for length, part in enumerate(row):
-            if number[part] not in nodes[at].edges:
-                nodes.append(_Node(number[part] if length == 0 else NO_HANDLER))
-                nodes[at].edges[number[part]] = len(nodes) - 1
-            at = nodes[at].edges[number[part]]
-        nodes[at].handler = len(operations) + row_number
+        at = root
+        for part in row:
+            at = at.edges.setdefault(number[part], _Node(number[part]))
+        at.row = row_number
+    nodes = [root]
+    for node in nodes:  # grows
+        nodes += [node.edges[operation] for operation in sorted(node.edges)]
     return nodes
 
 
@@ -103,7 +103,7 @@ def _layout(operation: Operation) -> int:
     return code
 
 
-def _header(operations: tuple[Operation, ...], names: list[str]) -> str:
+def _header(operations: tuple[Operation, ...], names: list[str], nodes: list[_Node]) -> str:
     rows = "\n".join(f"    EE_DO_{operation.name}," for operation in operations)
     return f"""{TOP}#pragma once
 
@@ -112,10 +112,12 @@ def _header(operations: tuple[Operation, ...], names: list[str]) -> str:
 enum {{
 {rows}
     EE_DO_COUNT,
-    EE_HANDLER_COUNT = {len(names)},
+    EE_NODE_COUNT = {len(nodes)},
+    EE_FIRST_LONG_NODE = {1 + len(nodes[0].edges)}, /* behind the root and its children */
+    EE_HANDLER_COUNT = EE_DO_COUNT + EE_NODE_COUNT - EE_FIRST_LONG_NODE,
 }};
 
-/* Handlers lie in the order of their numbers. */
+/* The lowest and the highest. */
 #define EE_FIRST_HANDLER ee_h_{names[0]}
 #define EE_LAST_HANDLER ee_h_{names[-1]}
 EE_HANDLER EE_FIRST_HANDLER(EE_ARGS);
@@ -140,19 +142,22 @@ def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], nodes:
         f"    [EE_OP_{shape.op}] = {{EE_DO_{shape.first}, EE_SHAPE_{shape.shape}, {str(shape.commutative).lower()}}},"
         for shape in shapes
     ]
-    edges: list[tuple[int, int]] = []
-    out += ["};", "", f"const struct ee_node ee_nodes[{len(nodes) + 1}] = {{"]
+    out += ["};", "", "const uint16_t ee_node_operations[EE_NODE_COUNT] = {"]
+    out += [f"    {node.operation}," for node in nodes]
+    out += ["};", "", "const uint16_t ee_node_children[EE_NODE_COUNT + 1] = {"]
+    first = 1
     for node in nodes:
-        out.append(f"    {{{node.handler}, {len(edges)}}},")
-        edges += sorted(node.edges.items())
-    out += [f"    {{EE_NO_HANDLER, {len(edges)}}},", "};", "", f"const struct ee_edge ee_edges[{len(edges) + 1}] = {{"]
-    out += [f"    {{{operation}, {node}}}," for operation, node in edges]
-    out += ["    {EE_DO_COUNT, 0},", "};", ""]
+        out.append(f"    {first},")
+        first += len(node.edges)
+    out += [f"    {first},", "};", ""]
     return "\n".join(out)
 
 
-def _handlers(handlers: list[tuple[str, tuple[Operation, ...]]]) -> str:
-    """One file: the words that lead to handlers are distances in it, which the assembler knows."""
+def _handlers(handlers: list[tuple[str, tuple[Operation, ...]]], numbered: list[str]) -> str:
+    """One file: the words that lead to handlers are distances in it, which the assembler knows.
+
+    ``numbered``: names in the order of the words.
+    """
     first = handlers[0][0]
     out = [f'{TOP}#include "handlers.h"\n']
     out += [f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name, _ in handlers]
@@ -164,7 +169,7 @@ def _handlers(handlers: list[tuple[str, tuple[Operation, ...]]]) -> str:
         '    ".globl ee_handler_words\\n"',
         '    ".hidden ee_handler_words\\n"',
         '    "ee_handler_words:\\n"',
-        *(f'    EE_HANDLER_WORD("ee_h_{name}", "ee_h_{first}")' for name, _ in handlers),
+        *(f'    EE_HANDLER_WORD("ee_h_{name}", "ee_h_{first}")' for name in numbered),
         '    ".popsection\\n");\n',
     ]
     return "\n".join(out)
@@ -178,10 +183,13 @@ def _files(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], rows: l
     handlers: list[tuple[str, tuple[Operation, ...]]] = [(operation.name, (operation,)) for operation in operations]
     handlers += [(f"x{number}", tuple(by_name[part] for part in row)) for number, row in enumerate(rows)]
     names = [name for name, _ in handlers]
+    nodes = _trie(operations, rows)
+    long_nodes = nodes[1 + len(nodes[0].edges) :]
+    numbered = names[: len(operations)] + [names[0] if node.row is None else f"x{node.row}" for node in long_nodes]
     return {
-        "operations.h": _header(operations, names),
-        "handler_tables.c": _tables(operations, shapes, _trie(operations, rows)),
-        "handlers.c": _handlers(handlers),
+        "operations.h": _header(operations, names, nodes),
+        "handler_tables.c": _tables(operations, shapes, nodes),
+        "handlers.c": _handlers(handlers, numbered),
     }
 
 

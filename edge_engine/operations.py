@@ -510,7 +510,7 @@ def _control() -> list[Operation]:
             "hhh",
             "uint64_t *slot = (uint64_t *)(fp + U16({1})); *slot = acc; "
             "if (__builtin_expect(in->stack_limit - fp < (ptrdiff_t)U16({0}), 0)) EE_TRAP(STACK_EXHAUSTED, {at}); "
-            "for (uint32_t n = U16({2}); n != 0; n--) *++slot = 0;",
+            "for (uint32_t n = U16({2}); n != 0; n--) {{ *++slot = 0; EE_ONE_BY_ONE(slot); }}",
         ),
         Operation(
             "enter_0",

@@ -43,22 +43,11 @@ struct ee_shape {
     bool commutative;
 };
 
-/* A place in the trie of superinstructions; 0 is the root. Its edges end where the next node's begin. */
-struct ee_node {
-    uint16_t handler; /* number, or EE_NO_HANDLER: only the beginning of longer ones */
-    uint16_t edges;   /* index in ee_edges, sorted by operation */
-};
-
-struct ee_edge {
-    uint16_t operation, node;
-};
-
-enum { EE_NO_HANDLER = 0xffff };
 /* Operand layouts: four bits an operand, first operand lowest. */
 enum { EE_OPERAND_NONE, EE_OPERAND_16, EE_OPERAND_32, EE_OPERAND_64, EE_OPERAND_LABEL };
 
 /*
- * The words that lead to handlers, by number: half the size of distances of 32 bits, a quarter of addresses, and nothing
+ * The words that lead to handlers: of operations, then of the trie's nodes behind the root's children. Half the size of distances of 32 bits, a quarter of addresses, and nothing
  * to relocate. Instrumentation that puts every function into a section of its own (EE_HANDLERS_APART) leaves their
  * distances to the linker: then these are distances from the table's own entries, and words are computed.
  */
@@ -91,7 +80,12 @@ static inline uint16_t ee_handler_word(const struct ee_instance *in, uint32_t nu
 extern const uint32_t ee_layouts[];
 extern const uint8_t ee_layout_of[]; /* index in ee_layouts, by operation */
 extern const struct ee_shape ee_shapes[EE_OP_COUNT];
-extern const struct ee_node ee_nodes[];
-extern const struct ee_edge ee_edges[];
+
+/*
+ * The trie of superinstructions, level by level; node 0 is the root. A node's children lie side by side, sorted by the
+ * operation that leads to them, and end where the next node's begin.
+ */
+extern const uint16_t ee_node_operations[];
+extern const uint16_t ee_node_children[]; /* the first one, by node */
 
 static inline uint32_t ee_operand_layout(uint32_t operation) { return ee_layouts[ee_layout_of[operation]]; }

@@ -97,6 +97,9 @@ typedef uint16_t ee_word __attribute__((aligned(1)));
 
 #define EE_FORGET_ACC() __asm__("" : "=r"(acc))
 
+/* In a loop of few rounds: the compiler is not to make it longer code for many. */
+#define EE_ONE_BY_ONE(pointer) __asm__ volatile("" : "+r"(pointer))
+
 /* After an access that may fault: pc must not have been advanced before it. */
 #define EE_KEEP_PC() __asm__ volatile("" : "+r"(pc) : : "memory")
 

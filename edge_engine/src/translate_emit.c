@@ -64,32 +64,34 @@ static struct ee_pending *pending(struct ee_translator *t, uint32_t index)
     return &t->window[(t->first + index) % EE_WINDOW];
 }
 
-/* Follows the edge for an operation; 0: there is none. */
+/* The child that an operation leads to; 0: there is none. */
 static uint32_t follow(uint32_t node, uint32_t operation)
 {
-    uint32_t low = ee_nodes[node].edges, high = ee_nodes[node + 1].edges, end = high;
+    uint32_t low = ee_node_children[node], high = ee_node_children[node + 1], end = high;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (ee_edges[middle].operation < operation)
+        if (ee_node_operations[middle] < operation)
             low = middle + 1;
         else
             high = middle;
     }
-    return low != end && ee_edges[low].operation == operation ? ee_edges[low].node : 0;
+    return low != end && ee_node_operations[low] == operation ? low : 0;
 }
 
-/* Length of the longest known sequence at the window's front; its handler. */
-static uint32_t match(struct ee_translator *t, uint32_t *handler)
+/* Length of the longest known sequence at the window's front; its handler's word. */
+static uint32_t match(struct ee_translator *t, uint16_t *word)
 {
     uint32_t node = 0, best = 1;
-    *handler = pending(t, 0)->operation;
+    uint16_t none = ee_handler_word(t->in, 0); /* of nodes that are only the beginning of longer sequences */
+    *word = ee_handler_word(t->in, pending(t, 0)->operation);
     for (uint32_t length = 0; length < t->count; length++) {
         node = follow(node, pending(t, length)->operation);
         if (node == 0)
             break;
-        if (ee_nodes[node].handler != EE_NO_HANDLER) {
+        uint16_t found = node < EE_FIRST_LONG_NODE ? none : ee_handler_word(t->in, EE_DO_COUNT + node - EE_FIRST_LONG_NODE);
+        if (found != none) {
             best = length + 1;
-            *handler = ee_nodes[node].handler;
+            *word = found;
         }
     }
     return best;
@@ -110,11 +112,11 @@ static void emit(struct ee_translator *t)
         t->count = 0;
         return;
     }
-    uint32_t handler;
-    uint32_t length = match(t, &handler);
+    uint16_t word;
+    uint32_t length = match(t, &word);
     uint32_t begin = t->position;
     bool looking = false;
-    put(t, ee_handler_word(t->in, handler), EE_HANDLER_BYTES);
+    put(t, word, EE_HANDLER_BYTES);
     for (uint32_t n = 0; n < length; n++) {
         struct ee_pending *p = pending(t, 0);
         uint32_t layout = ee_operand_layout(p->operation);
