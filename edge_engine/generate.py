@@ -139,7 +139,8 @@ def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], nodes:
     ]
     out += ["};", "", "const struct ee_shape ee_shapes[EE_OP_COUNT] = {"]
     out += [
-        f"    [EE_OP_{shape.op}] = {{EE_DO_{shape.first}, EE_SHAPE_{shape.shape}, {str(shape.commutative).lower()}}},"
+        f"    [EE_OP_{shape.op}] = {{EE_DO_{shape.first} - {shape.missing}, EE_SHAPE_{shape.shape}, "
+        f"{'EE_NO_MIRROR' if shape.mirror is None else shape.mirror}}},"
         for shape in shapes
     ]
     out += ["};", "", "const uint16_t ee_node_operations[EE_NODE_COUNT] = {"]

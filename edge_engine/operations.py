@@ -44,12 +44,17 @@ class Operation:
 
 @dataclass(frozen=True)
 class Shape:
-    """The forms of one WebAssembly instruction: enum ee_op's name, shape's name, the first form's operation."""
+    """The forms of one WebAssembly instruction: enum ee_op's name, shape's name, the first form's operation.
+
+    ``mirror``: what to add to the instruction's number for the one that does the same with operands exchanged (0 for
+    sums); such instructions have no form SA. ``missing``: how many forms there are not before ``first``.
+    """
 
     op: str
     shape: str
     first: str
-    commutative: bool = False
+    mirror: int | None = None
+    missing: int = 0
 
 
 READ = {
@@ -83,9 +88,10 @@ SAVE = {
     "v": "SV({%d}) = fa;",
 }
 
-BINARY_SOURCES = ("SS", "SK", "AS", "AK", "SA")
+MIRRORED_SOURCES = ("SS", "SK", "AS", "AK")
+BINARY_SOURCES = (*MIRRORED_SOURCES, "SA")
 LEAN_SOURCES = ("SS", "AS", "SA")
-WIDE_SOURCES = (*BINARY_SOURCES, "SQ", "AQ")  # Q: a constant of 64 bits; K: a sign-extended shorter one
+WIDE_SOURCES = (*MIRRORED_SOURCES, "SQ", "AQ")  # Q: a constant of 64 bits; K: a sign-extended shorter one
 SUM_SOURCES = (*WIDE_SOURCES, "SW", "AW")  # W: a sign-extended constant of 32 bits; K: of 16
 # Their constants K have 16 bits: of shifts no more count, and sums have form W. Elsewhere 32 bits.
 SHORT = frozenset(
@@ -146,7 +152,7 @@ def _computing(
     value: str,
     *,
     check: str = "",
-    commutative: bool = False,
+    mirror: int | None = None,
     wide: str = "",
     name: str = "",
 ) -> list[Operation]:
@@ -157,8 +163,13 @@ def _computing(
     shape = "UNARY" if len(types) == 1 else f"BINARY{wide}"
     shape += "_ONCE" if op in ONCE else "_LEAN" if op in LEAN else ""
     sources, destinations = SHAPES[shape]
+    missing = 0
+    if mirror is not None:
+        sources = tuple(source for source in sources if source != "SA")
+        if mirror < 0:  # of a pair the first one has form SS
+            sources, missing = sources[1:], len(destinations)
     name = name or op.lower()
-    shapes.append(Shape(op, shape, f"{name}_{sources[0]}_{destinations[0]}".lower(), commutative))
+    shapes.append(Shape(op, shape, f"{name}_{sources[0]}_{destinations[0]}".lower(), mirror, missing))
     rows = []
     for source in sources:
         operands, reads = _sources(source.replace("K", "H") if op in SHORT or name.upper() in SHORT else source, types)
@@ -173,21 +184,21 @@ def _computing(
     return rows
 
 
-# name, C value over a and b, commutative
+# name, C value over a and b, mirror
 BOTH_WIDTHS = (
-    ("ADD", "a + b", True),
-    ("SUB", "a - b", False),
-    ("MUL", "a * b", True),
-    ("AND", "a & b", True),
-    ("OR", "a | b", True),
-    ("XOR", "a ^ b", True),
+    ("ADD", "a + b", 0),
+    ("SUB", "a - b", None),
+    ("MUL", "a * b", 0),
+    ("AND", "a & b", 0),
+    ("OR", "a | b", 0),
+    ("XOR", "a ^ b", 0),
 )
 INT_SHIFT = (
-    ("SHL", "a << (b & M)", False),
-    ("SHR_S", "(U)((S)a >> (b & M))", False),
-    ("SHR_U", "a >> (b & M)", False),
-    ("ROTL", "ee_rotlN(a, b)", False),
-    ("ROTR", "ee_rotrN(a, b)", False),
+    ("SHL", "a << (b & M)"),
+    ("SHR_S", "(U)((S)a >> (b & M))"),
+    ("SHR_U", "a >> (b & M)"),
+    ("ROTL", "ee_rotlN(a, b)"),
+    ("ROTR", "ee_rotrN(a, b)"),
 )
 ZERO = "if (b == 0) EE_TRAP(DIV_BY_ZERO, {at});"
 INT_DIVISION = (
@@ -197,33 +208,33 @@ INT_DIVISION = (
     ("REM_U", ZERO, "a % b"),
 )
 INT_COMPARE = (
-    ("EQ", "a == b", True),
-    ("NE", "a != b", True),
-    ("LT_S", "(S)a < (S)b", False),
-    ("LT_U", "a < b", False),
-    ("GT_S", "(S)a > (S)b", False),
-    ("GT_U", "a > b", False),
-    ("LE_S", "(S)a <= (S)b", False),
-    ("LE_U", "a <= b", False),
-    ("GE_S", "(S)a >= (S)b", False),
-    ("GE_U", "a >= b", False),
+    ("EQ", "a == b", 0),
+    ("NE", "a != b", 0),
+    ("LT_S", "(S)a < (S)b", 2),
+    ("LT_U", "a < b", 2),
+    ("GT_S", "(S)a > (S)b", -2),
+    ("GT_U", "a > b", -2),
+    ("LE_S", "(S)a <= (S)b", 2),
+    ("LE_U", "a <= b", 2),
+    ("GE_S", "(S)a >= (S)b", -2),
+    ("GE_U", "a >= b", -2),
 )
 FLOAT_BINARY = (
-    ("ADD", "a + b", False),
-    ("SUB", "a - b", False),
-    ("MUL", "a * b", False),
-    ("DIV", "a / b", False),
-    ("MIN", "ee_minN(a, b)", False),
-    ("MAX", "ee_maxN(a, b)", False),
-    ("COPYSIGN", "ee_copysignN(a, b)", False),
+    ("ADD", "a + b", 0),  # which operand's NaN it is does not matter (core spec 4.3.3)
+    ("SUB", "a - b", None),
+    ("MUL", "a * b", 0),
+    ("DIV", "a / b", None),
+    ("MIN", "ee_minN(a, b)", None),
+    ("MAX", "ee_maxN(a, b)", None),
+    ("COPYSIGN", "ee_copysignN(a, b)", None),
 )
 FLOAT_COMPARE = (
-    ("EQ", "a == b", True),
-    ("NE", "a != b", True),
-    ("LT", "a < b", False),
-    ("GT", "a > b", False),
-    ("LE", "a <= b", False),
-    ("GE", "a >= b", False),
+    ("EQ", "a == b", 0),
+    ("NE", "a != b", 0),
+    ("LT", "a < b", 1),
+    ("GT", "a > b", -1),
+    ("LE", "a <= b", 1),
+    ("GE", "a >= b", -1),
 )
 
 # op, operand type, result type, value
@@ -350,11 +361,12 @@ def _store(op: str, kind: str, access: str, cast: str) -> list[Operation]:
 
 
 def _integers(rows: list[Operation], shapes: list[Shape]) -> None:
-    for name, value, commutative in BOTH_WIDTHS:
-        wide = "_SUM" if name == "ADD" else "_WIDE" if commutative else ""
-        op, own = f"I64_{name}", f"int_{name.lower()}"
-        rows += _computing(shapes, op, "II", "I", value, commutative=commutative, wide=wide, name=own)
-        shapes.append(Shape(f"I32_{name}", shapes[-1].shape, shapes[-1].first, commutative))
+    for name, value, mirror in BOTH_WIDTHS:
+        wide = "_SUM" if name == "ADD" else "" if mirror is None else "_WIDE"
+        rows += _computing(
+            shapes, f"I64_{name}", "II", "I", value, mirror=mirror, wide=wide, name=f"int_{name.lower()}"
+        )
+        shapes.append(replace(shapes[-1], op=f"I32_{name}"))
     for kind, bits, result in (("i", "32", "i"), ("I", "64", "I")):
 
         def fill(text: str, bits: str = bits) -> str:
@@ -369,20 +381,20 @@ def _integers(rows: list[Operation], shapes: list[Shape]) -> None:
                 text = text.replace(word, by)
             return text.replace("ee_rotlN", f"ee_rotl{bits}").replace("ee_rotrN", f"ee_rotr{bits}")
 
-        for name, value, commutative in INT_SHIFT:
-            rows += _computing(shapes, f"I{bits}_{name}", kind * 2, result, fill(value), commutative=commutative)
+        for name, value in INT_SHIFT:
+            rows += _computing(shapes, f"I{bits}_{name}", kind * 2, result, fill(value))
         for name, check, value in INT_DIVISION:
             rows += _computing(shapes, f"I{bits}_{name}", kind * 2, result, fill(value), check=fill(check))
-        for name, value, commutative in INT_COMPARE:
-            rows += _computing(shapes, f"I{bits}_{name}", kind * 2, "i", fill(value), commutative=commutative)
+        for name, value, mirror in INT_COMPARE:
+            rows += _computing(shapes, f"I{bits}_{name}", kind * 2, "i", fill(value), mirror=mirror)
 
 
 def _floats(rows: list[Operation], shapes: list[Shape]) -> None:
     for kind, bits in (("f", "32"), ("F", "64")):
-        for name, value, commutative in (*FLOAT_BINARY, *FLOAT_COMPARE):
-            result = "i" if (name, value, commutative) in FLOAT_COMPARE else kind
+        for name, value, mirror in (*FLOAT_BINARY, *FLOAT_COMPARE):
+            result = "i" if (name, value, mirror) in FLOAT_COMPARE else kind
             filled = value.replace("N(", f"{bits}(")
-            rows += _computing(shapes, f"F{bits}_{name}", kind * 2, result, filled, commutative=commutative)
+            rows += _computing(shapes, f"F{bits}_{name}", kind * 2, result, filled, mirror=mirror)
         for name in ("ABS", "NEG", *ROUNDING):
             rows += _computing(shapes, f"F{bits}_{name}", kind, kind, f"ee_{name.lower()}{bits}(a)")
 

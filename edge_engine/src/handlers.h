@@ -30,7 +30,8 @@ enum ee_shape_kind {
     EE_SHAPE_VECTOR_STORE,
     EE_SHAPE_VECTOR_LANE,
 };
-enum { EE_BINARY_SS, EE_BINARY_SK, EE_BINARY_AS, EE_BINARY_AK, EE_BINARY_SA, EE_BINARY_SQ, EE_BINARY_AQ,
+/* SA where there is no mirror; constants of more bits where there is one. */
+enum { EE_BINARY_SS, EE_BINARY_SK, EE_BINARY_AS, EE_BINARY_AK, EE_BINARY_SA, EE_BINARY_SQ = EE_BINARY_SA, EE_BINARY_AQ,
        EE_BINARY_SW, EE_BINARY_AW };
 enum { EE_LEAN_SS, EE_LEAN_AS, EE_LEAN_SA };
 enum { EE_STORE_SS, EE_STORE_SA, EE_STORE_SK, EE_STORE_AS, EE_STORE_AK, EE_STORE_KS, EE_STORE_KA,
@@ -40,8 +41,9 @@ enum { EE_LOAD_S, EE_LOAD_A, EE_LOAD_K, EE_LOAD_C };
 struct ee_shape {
     uint16_t first; /* EE_DO_* of form 0 */
     uint8_t kind;   /* enum ee_shape_kind */
-    bool commutative;
+    int8_t mirror;  /* plus the instruction's number: the one that does the same with operands exchanged */
 };
+enum { EE_NO_MIRROR = INT8_MAX };
 
 /* Operand layouts: four bits an operand, first operand lowest. */
 enum { EE_OPERAND_NONE, EE_OPERAND_16, EE_OPERAND_32, EE_OPERAND_64, EE_OPERAND_LABEL };

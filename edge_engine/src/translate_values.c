@@ -79,56 +79,57 @@ static void produce(struct ee_translator *t, uint32_t operation, const struct fo
     ee_push_acc(t, type, has_twin);
 }
 
+/* Exchanges the operands: another instruction's operations do the same with them. */
+static const struct ee_shape *exchange(uint32_t *op, struct ee_entry *a, struct ee_entry *b)
+{
+    struct ee_entry swap = *a;
+    *a = *b;
+    *b = swap;
+    *op += (uint32_t)(int32_t)ee_shapes[*op].mirror;
+    return &ee_shapes[*op];
+}
+
 static void binary(struct ee_translator *t, const struct ee_shape *shape, uint8_t result)
 {
     ee_resolve(t, 2);
     struct ee_entry b = ee_take(t), a = ee_take(t);
     struct form form = {.count = 0};
-    uint32_t sources;
-    if (t->instruction.op == EE_OP_I32_ADD && (ee_push_sum(t, &a, &b) || ee_push_sum(t, &b, &a)))
+    uint32_t op = t->instruction.op, sources;
+    bool has_mirror = shape->mirror != EE_NO_MIRROR;
+    if (op == EE_OP_I32_ADD && (ee_push_sum(t, &a, &b) || ee_push_sum(t, &b, &a)))
         return;
-    if (a.place == EE_AT_CONST && shape->commutative && b.place != EE_AT_CONST) {
-        struct ee_entry swap = a;
-        a = b;
-        b = swap;
-    }
     ee_spill(t, ee_class(result));
-    if (b.place == EE_AT_CONST)
-        b.value &= shift_mask(t->instruction.op);
+    if (has_mirror && a.place == EE_AT_CONST && b.place != EE_AT_CONST)
+        shape = exchange(&op, &a, &b);
     bool lean = shape->kind == EE_SHAPE_BINARY_LEAN;
     bool has_wide = shape->kind == EE_SHAPE_BINARY_WIDE || shape->kind == EE_SHAPE_BINARY_SUM;
-    uint32_t constant = b.place == EE_AT_CONST ? EE_BINARY_SK + constant_form(shape, &b) : EE_BINARY_SK;
-    if (b.place == EE_AT_CONST && (lean || (constant != EE_BINARY_SK && !has_wide))) {
-        ee_in_slot(t, &b);
-        constant = EE_BINARY_SK;
+    uint32_t constant = EE_BINARY_SK;
+    if (b.place == EE_AT_CONST) {
+        b.value &= shift_mask(t->instruction.op);
+        constant += constant_form(shape, &b);
+        if (lean || (constant != EE_BINARY_SK && !has_wide))
+            ee_in_slot(t, &b);
     }
     if (a.place == EE_AT_CONST) { /* through the accumulator, so b must not be there */
         if (b.place == EE_AT_ACC)
             ee_in_slot(t, &b);
         ee_load_entry(t, &a);
         a.place = EE_AT_ACC;
-        if (b.place == EE_AT_SLOT)
-            add_operand(&form, EE_SLOT(b.slot));
-        else
-            add_operand(&form, b.value);
-        sources = b.place == EE_AT_SLOT ? EE_BINARY_AS : in_accumulator(constant);
-    } else if (b.place == EE_AT_CONST) {
-        if (ee_in_acc(t, &a)) {
-            sources = in_accumulator(constant);
-        } else {
-            sources = constant;
+    }
+    if (has_mirror && b.place != EE_AT_CONST &&
+        (b.place == EE_AT_ACC || (!ee_in_acc(t, &a) && (shape->mirror < 0 || ee_in_acc(t, &b)))))
+        shape = exchange(&op, &a, &b);
+    if (b.place == EE_AT_CONST) {
+        sources = ee_in_acc(t, &a) ? in_accumulator(constant) : constant;
+        if (sources == constant)
             add_operand(&form, EE_SLOT(a.slot));
-        }
         add_operand(&form, b.value);
-    } else if (b.place == EE_AT_ACC) {
-        sources = EE_BINARY_SA;
-        add_operand(&form, EE_SLOT(ee_in_slot(t, &a)));
-    } else if (ee_in_acc(t, &a)) {
+    } else if (b.place != EE_AT_ACC && ee_in_acc(t, &a)) {
         sources = EE_BINARY_AS;
         add_operand(&form, EE_SLOT(b.slot));
     } else if (ee_in_acc(t, &b)) {
         sources = EE_BINARY_SA;
-        add_operand(&form, EE_SLOT(a.slot));
+        add_operand(&form, EE_SLOT(ee_in_slot(t, &a)));
     } else {
         sources = EE_BINARY_SS;
         add_operand(&form, EE_SLOT(a.slot));
