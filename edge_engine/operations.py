@@ -13,8 +13,9 @@ operands from ``pc``, ``{at}`` for the distance that identifies it when it traps
 Instructions of WebAssembly that compute have several forms, in the order that ``translate.h`` names: where operands
 come from (S a slot, A the accumulator, K a constant in the code) times where the result goes (A the accumulator alone,
 S the accumulator and a slot). The form with result in a slot has the number after its twin and ``d`` as last operand.
-An i32 has undefined upper bits, so where an instruction of i32 and one of i64 compute the same lower half, one operation
-is both: sums, products and bitwise operations (``int_``), extensions, loads and stores of the same bytes (``TWINS``).
+An i32 has undefined upper bits, so where an instruction of i32 and one of i64 compute the same lower half, one
+operation is both: sums, products, bitwise operations (``int_``), extensions, loads and stores of the same bytes
+(``TWINS``).
 Instructions that foreign code hardly ever contains have fewer forms, each costing a dispatch where it is missed: shapes
 ``..._ONCE`` no results in slots, ``..._LEAN`` no constants (or, of unary ones, no slots) either.
 

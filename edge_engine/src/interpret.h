@@ -80,6 +80,43 @@ typedef uint16_t ee_word __attribute__((aligned(1)));
 #define SF64(offset) (*(double *)SLOT(offset))
 #define SV(offset) (*(ee_vecu *)SLOT(offset))
 
+/*
+ * Windows: eight bytes of an instruction read at once, perhaps beyond its end, and pieces of them (generate.py). Under an
+ * emulator each load costs far more than taking a piece out of a register, and on a small processor as much. Elsewhere
+ * there are none.
+ */
+#if defined(__aarch64__)
+#define EE_OPERANDS(n, offset)                     \
+    uint64_t w##n = *(const ee_u64u *)(pc + (offset)); \
+    __asm__("" : "+r"(w##n), "+r"(pc))
+#define WU16(w, at, offset) ((uint16_t)((w) >> (8 * (at))))
+#define WI16(w, at, offset) ((int16_t)((w) >> (8 * (at))))
+#define WU32(w, at, offset) ((uint32_t)((w) >> (8 * (at))))
+#define WI32(w, at, offset) ((int32_t)((w) >> (8 * (at))))
+#else
+#define EE_OPERANDS(n, offset) (void)0
+#define WU16(w, at, offset) U16(offset)
+#define WI16(w, at, offset) I16(offset)
+#define WU32(w, at, offset) U32(offset)
+#define WI32(w, at, offset) I32(offset)
+#endif
+#define WSLOT(w, at, offset) (fp + WU16(w, at, offset))
+#define WS32(w, at, offset) (*(uint32_t *)WSLOT(w, at, offset))
+#define WS64(w, at, offset) (*(uint64_t *)WSLOT(w, at, offset))
+#define WSF32(w, at, offset) (*(float *)WSLOT(w, at, offset))
+#define WSF64(w, at, offset) (*(double *)WSLOT(w, at, offset))
+#define WSV(w, at, offset) (*(ee_vecu *)WSLOT(w, at, offset))
+
+#define WEE_BRANCH(w, at, offset) EE_GO(pc + (offset) + WI32(w, at, offset))
+
+/* The next instruction, its handler's word already read. */
+#define EE_GO_ON(size, word)                                                                                       \
+    do {                                                                                                           \
+        ee_handler go_ = (ee_handler)(uintptr_t)(hb + ((uint64_t)(word) << EE_HANDLER_SHIFT));                      \
+        const uint8_t *next_ = pc + (size);                                                                        \
+        EE_MUSTTAIL return go_(EE_PASS(next_));                                                                    \
+    } while (0)
+
 /* The floating-point accumulator's low lane. */
 #define FA64 (fa[0])
 #define FA32 (((ee_f32x4)fa)[0])
