@@ -2,7 +2,7 @@
 """The command `wasel`: built-in commands, plug-ins, and how errors end it.
 
 Commands of other parts (`device` lives beside the QEMU launcher) come from the entry-point group `wasel.commands` and
-are loaded when they are called. Every `WaselError` becomes one line on stderr and its exit code (docs/exit-codes.md).
+are loaded when they are called. Every `WaselError` becomes one line on stderr and its exit code (agent.errors).
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from typer.main import get_command
 
 from agent.advice import with_advice
 from agent.commands import daemon, deploy, doctor, logs, modules, monitor, project, root, run, signing, watch
-from agent.errors import EXIT_FAILURE, EXIT_OK, WaselError
+from agent.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, WaselError
 from agent.help_examples import add_examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["app", "main"]
-
-EXIT_INTERRUPTED = 130
 
 
 class _Group(TyperGroup):

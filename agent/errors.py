@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of the agent and the exit code that each becomes.
 
-The tree (exit code in brackets; docs/exit-codes.md is the page for users)::
+The tree (exit code in brackets; EXIT_CODES says what each means, and the page for users is made from it)::
 
     WaselError [1]
     ├── UsageError [2]            the caller asked for something that cannot be
@@ -29,7 +29,9 @@ from typing import ClassVar
 __all__ = [
     "EXIT_BROKER",
     "EXIT_BUDGET",
+    "EXIT_CODES",
     "EXIT_FAILURE",
+    "EXIT_INTERRUPTED",
     "EXIT_LINK",
     "EXIT_OK",
     "EXIT_REFUSED",
@@ -59,7 +61,30 @@ EXIT_REFUSED = 3
 EXIT_LINK = 4
 EXIT_BROKER = 5
 EXIT_BUDGET = 124
+EXIT_INTERRUPTED = 130
 EXIT_TRAP = 134
+
+EXIT_CODES: dict[int, tuple[str, str]] = {
+    EXIT_OK: ("done", "a listing was printed; `deploy`: the module runs, or ended with exit code 0"),
+    EXIT_FAILURE: ("failed", "`deploy`: the module ended with another exit code; a damaged state file"),
+    EXIT_USAGE: (
+        "wrong usage",
+        "unknown command, option or runner; a file that cannot be read; a name that is not allowed",
+    ),
+    EXIT_REFUSED: (
+        "module refused",
+        "malformed, invalid, unknown import, too big; not signed, not trusted, changed, older than the confirmed one",
+    ),
+    EXIT_LINK: (
+        "link",
+        "the port cannot be opened, is busy or died; the device is silent or answers with an error; no agent reports",
+    ),
+    EXIT_BROKER: ("broker", "the MQTT broker is unreachable, refuses the connection or closed it"),
+    EXIT_BUDGET: ("budget", "stopped by `--fuel` or `--timeout`"),
+    EXIT_INTERRUPTED: ("interrupted", "Ctrl-C"),
+    EXIT_TRAP: ("trap", "the module trapped; trap name and backtrace are on stderr"),
+}
+"""What a command ends with: in a word, and what leads to it."""
 
 
 class WaselError(Exception):

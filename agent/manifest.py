@@ -113,23 +113,31 @@ class Health:
     alive_s: int | None = None
     """It runs for so long."""
     timeout_s: int | None = None
-    """Seconds for `exit` and `line`; None: the device's default."""
+    """Seconds for `exit` and `line`; without it the device's default, 60 s."""
+
+    NUMBERS: ClassVar[dict[str, tuple[int, int]]] = {
+        "exit": (0, LIMITS["EXIT"]),
+        "alive_s": (1, LIMITS["HEALTH_S"]),
+        "timeout_s": (1, LIMITS["HEALTH_S"]),
+    }
+    """Least and most of each."""
 
     @classmethod
     def parse(cls, value: object) -> Health:
         """Check a table of these fields."""
-        table = _table("health", value, {"exit", "line", "alive_s", "timeout_s"})
+        table = _table("health", value, {item.name for item in fields(cls)})
         if len(table.keys() & {"exit", "line", "alive_s"}) != 1:
             raise ManifestError("manifest: health: exactly one of exit, line, alive_s is needed")
         if "alive_s" in table and "timeout_s" in table:
             raise ManifestError("manifest: health: timeout_s does not go with alive_s")
-        limit = LIMITS["HEALTH_S"]
-        return cls(
-            exit=_unsigned("health.exit", table["exit"], LIMITS["EXIT"]) if "exit" in table else None,
-            line=_text("health.line", table["line"], LIMITS["TEXT"]) if "line" in table else None,
-            alive_s=_unsigned("health.alive_s", table["alive_s"], limit, 1) if "alive_s" in table else None,
-            timeout_s=_unsigned("health.timeout_s", table["timeout_s"], limit, 1) if "timeout_s" in table else None,
-        )
+        values: dict[str, Any] = {
+            name: _unsigned(f"health.{name}", table[name], most, least)
+            for name, (least, most) in cls.NUMBERS.items()
+            if name in table
+        }
+        if "line" in table:
+            values["line"] = _text("health.line", table["line"], LIMITS["TEXT"])
+        return cls(**values)
 
     def table(self) -> dict[str, int | str]:
         """Give the fields that are set."""
@@ -147,9 +155,9 @@ class Policy:
     dirs: tuple[str, ...] = ()
     """Directories "/path" to read and write, "/path:ro" to read."""
     clocks: bool = True
-    """False: no clock but waiting."""
+    """Whether it may read clocks; waiting is always possible."""
     random: bool = True
-    """False: no random numbers."""
+    """Whether it may draw random numbers."""
     publish: tuple[str, ...] = ()
     """Topics that it may publish, below the device's own prefix."""
     subscribe: tuple[str, ...] = ()
@@ -176,18 +184,21 @@ class Policy:
     )
     FLAGS: ClassVar[tuple[str, ...]] = ("clocks", "random")
     NUMBERS: ClassVar[tuple[str, ...]] = ("files", "bytes", "output", "resolution")
+    MOST_NUMBER: ClassVar[int] = (1 << 32) - 1
+    MOST_TEXT: ClassVar[int] = LIMITS["TEXT"] - 16
+    """Bytes of an item of the lists; its word comes before it."""
 
     def __post_init__(self) -> None:
         """Check every value, wherever it came from."""
         for name, _ in self.LISTS:
             for item in getattr(self, name):
                 pattern = SOCKET if name in {"sockets", "listen"} else None
-                _text(f"policy.{name}", item, LIMITS["TEXT"] - 16, pattern)
+                _text(f"policy.{name}", item, self.MOST_TEXT, pattern)
                 if ".." in item.split("/"):
                     raise ManifestError(f"manifest: policy.{name}: {item!r} leads out of its directory")
         for name in self.NUMBERS:
             if getattr(self, name) is not None:
-                _unsigned(f"policy.limits.{name}", getattr(self, name), (1 << 32) - 1)
+                _unsigned(f"policy.limits.{name}", getattr(self, name), self.MOST_NUMBER)
 
     @classmethod
     def parse(cls, value: object) -> Policy:
@@ -231,34 +242,41 @@ class Manifest:
     """A checked manifest. None is "not said": the device's default."""
 
     name: str
-    """The program's name, at most 64 bytes."""
+    """The program's name."""
     version: str
-    """For people: MAJOR.MINOR.PATCH, at most 32 bytes. Devices compare `sequence`."""
+    """For people: MAJOR.MINOR.PATCH. Devices compare `sequence`."""
     sequence: int
     """Grows with every release of this module; a device refuses to go below the highest it confirmed."""
     downgrade_from: int | None = None
-    """Permission to replace modules up to this sequence number although they are newer."""
+    """Permission to replace modules up to this sequence number although they are newer; at least `sequence`."""
     device_class: str | None = None
-    """The class of devices that it runs on, no other."""
+    """It runs on devices of this class alone."""
     slot_class: str | None = None
-    """The class of slots that it runs in, no other."""
+    """It runs in slots of this class alone."""
     arena: int | None = None
-    """Bytes that it may use; None: all that the slot has."""
+    """Bytes that it may use; without it all that the slot has."""
     stack: int | None = None
-    """Bytes of call frames; None: the engine's default."""
+    """Bytes of call frames; without it a sixteenth of what memory and tables leave of the arena, 4 to 64 KiB."""
     fuel: int | None = None
-    """Instructions per start; None: unlimited."""
+    """Instructions per start; without it unlimited. A start request may ask for less."""
     budget_us: int | None = None
-    """Microseconds of CPU in each period; goes with period_us."""
+    """Microseconds of CPU in each period, at most `period_us`, which it goes with."""
     period_us: int | None = None
     """Microseconds."""
     env: tuple[str, ...] = ()
     """"K=V" each; a start request may say otherwise."""
     policy: Policy = field(default_factory=Policy)
-    """What it may use; below."""
+    """What it may use."""
     health: Health | None = None
-    """How a new version shows that it works; below."""
+    """How a new version shows that it works."""
 
+    TEXTS: ClassVar[dict[str, tuple[int, re.Pattern[str]]]] = {
+        "name": (LIMITS["NAME"], NAME),
+        "version": (LIMITS["VERSION"], VERSION),
+        "device_class": (LIMITS["CLASS"], CLASS),
+        "slot_class": (LIMITS["CLASS"], CLASS),
+    }
+    """Most bytes of each, and what it must look like."""
     NUMBERS: ClassVar[dict[str, tuple[int, int]]] = {
         "sequence": (1, LIMITS["SEQUENCE"]),
         "downgrade_from": (1, LIMITS["SEQUENCE"]),
@@ -269,22 +287,16 @@ class Manifest:
         "period_us": (1, LIMITS["PERIOD_US"]),
     }
     """Least and most of each."""
-    TEXTS: ClassVar[dict[str, tuple[int, re.Pattern[str]]]] = {
-        "name": (LIMITS["NAME"], NAME),
-        "version": (LIMITS["VERSION"], VERSION),
-        "device_class": (LIMITS["CLASS"], CLASS),
-        "slot_class": (LIMITS["CLASS"], CLASS),
-    }
-    """Most bytes of each, and what it looks like."""
+    REQUIRED: ClassVar[frozenset[str]] = frozenset({"name", "version", "sequence"})
 
     def __post_init__(self) -> None:
         """Check every value, wherever it came from."""
+        for name, (size, pattern) in self.TEXTS.items():
+            if getattr(self, name) is not None or name in self.REQUIRED:
+                _text(name, getattr(self, name), size, pattern)
         for name, (least, most) in self.NUMBERS.items():
-            if getattr(self, name) is not None or name == "sequence":
+            if getattr(self, name) is not None or name in self.REQUIRED:
                 _unsigned(name, getattr(self, name), most, least)
-        for name, (most, pattern) in self.TEXTS.items():
-            if getattr(self, name) is not None or name in {"name", "version"}:
-                _text(name, getattr(self, name), most, pattern)
         if (self.budget_us is None) != (self.period_us is None):
             raise ManifestError("manifest: budget_us and period_us go together")
         if self.budget_us is not None and self.period_us is not None and self.budget_us > self.period_us:
@@ -300,8 +312,8 @@ class Manifest:
 
     @classmethod
     def _parse(cls, table: dict[str, Any]) -> Manifest:
-        plain = {"name", "version", "device_class", "slot_class", *cls.NUMBERS}
-        missing = {"name", "version", "sequence"} - table.keys()
+        plain = {*cls.TEXTS, *cls.NUMBERS}
+        missing = cls.REQUIRED - table.keys()
         if missing:
             raise ManifestError(f"manifest: {min(missing)} is missing")
         return cls(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIONS",
-    "BODIES",
     "KEYS",
     "Ack",
     "Chunk",
@@ -579,17 +578,6 @@ class Ack:
         return _dump(vars(self))
 
 
-BODIES: dict[str, type] = {
-    "desired": Desired,
-    "state": State,
-    "get": Get,
-    "chunk": Chunk,
-    "log": LogLine,
-    "met": Metrics,
-    "cmd": Command,
-    "ack": Ack,
-}
-"""What is on which topic (agent.topics); `app` has whatever modules write."""
 KEYS = {"device_class": "class", "action": "do"}
 """Keys of messages that are called otherwise here."""
 

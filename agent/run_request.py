@@ -2,7 +2,7 @@
 """What `wasel run` asks of a runner (entry-point group `wasel.runners`).
 
 A runner is `run(request: RunRequest) -> int`: it runs the module to its end with the process's own stdout and stderr
-and returns the exit code of `docs/exit-codes.md`. It refuses a field that it does not support with `UsageError`
+and returns the exit code of `agent.errors.EXIT_CODES`. It refuses a field that it does not support with `UsageError`
 naming it, and reports everything else through `agent.errors`.
 """
 

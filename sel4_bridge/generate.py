@@ -437,6 +437,15 @@ def reference_page() -> str:
         f"| {call.policy} |"
         for row, call in enumerate(CALLS)
     ]
+    lines += [
+        "",
+        "## Error numbers",
+        "",
+        f"The first register of an answer. {PENDING:#x} is none of WASI's: the call has to wait, the engine goes back",
+        "to its event loop and asks again after the notification.",
+        "",
+        ", ".join(f"{number} {name.upper()}" for number, name in enumerate(ERRNOS)) + ".",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SMP messages of group 64, wasel's modules (docs/PROTOCOL.md), in the shape of the `smp` package.
 
+The reference page of the group is made from these classes, and a test compares them with the device's own tables.
 Answers of newer devices may carry keys that this version does not know: they are ignored. Texts in answers come from
 the module's own side of the device and are data, never terminal control (`agent.text` cleans them for printing).
 """
@@ -16,14 +17,18 @@ from smp import error, message
 from smp.image_management import ImageManagementErrorV1, ImageManagementErrorV2
 
 __all__ = [
+    "COUNTERS",
     "GROUP",
     "TRACE_STREAM",
+    "Command",
     "Exchange",
     "ExchangeAnswer",
     "Limits",
     "Logs",
     "LogsAnswer",
     "ModuleError",
+    "Rollback",
+    "RollbackAnswer",
     "Seed",
     "SlotStatus",
     "Start",
@@ -37,6 +42,8 @@ __all__ = [
     "TraceAnswer",
     "Trust",
     "TrustAnswer",
+    "TrustRead",
+    "TrustReadAnswer",
     "UploadAnswer",
     "UploadWrite",
 ]
@@ -44,8 +51,6 @@ __all__ = [
 GROUP = 64
 TRACE_STREAM = 3
 """Stream of the log records that a trace makes."""
-TRACE_STREAM = 3
-"""Records of the trace among the logs."""
 _LOOSE = ConfigDict(extra="ignore", frozen=True)
 
 _Unsigned = Annotated[int, Field(ge=0, lt=1 << 64)]
@@ -75,12 +80,47 @@ class ModuleError(IntEnum):
     OK = 0
     UNKNOWN = 1
     BAD_MESSAGE = 2
+    """A key is missing, comes twice, or has a value that is not allowed."""
     NO_SUCH_SLOT = 3
     SLOT_EMPTY = 4
+    """No module to start."""
     SLOT_BUSY = 5
+    """It runs, and no candidate is pending."""
     TOO_LARGE = 6
-    NO_SPACE = 7
-    DIGEST_MISMATCH = 8
+    """More than 256 strings, or 16 KiB of them."""
+
+
+COUNTERS: dict[str, str] = {
+    "calls": "WASI calls of the last run, as of the last report",
+    "starts": "starts since boot, without those after failures",
+    "start_us": "µs of the last start, from the decision to the module's first instruction",
+    "traps": "traps",
+    "faults": "faults of the engine's domain",
+    "restarts": "restarts of the engine's domain",
+    "retries": "starts after failures",
+    "timeouts": "runs that `timeout_ms` ended",
+    "run_us": "µs between start and end of runs",
+    "active_us": "µs of that, neither suspended nor waiting in a call",
+    "cpu_us": "µs of that, less what the other slots had",
+    "memory": "bytes of linear memory of the last run",
+    "bookkeeping": "bytes of the engine's own data of the last run",
+    "arena_peak": "most bytes of the arena in use, of all runs",
+    "log_records": "records of output",
+    "log_bytes": "bytes of output",
+    "log_broken": "records that were no records",
+    "messages": "WASI calls that reached the wasi domain",
+    "messages_refused": "of them, those that no engine of ours sends",
+    "messages_pending": 'of them, those answered "not yet"',
+    "uart_received": "bytes; this one and all below are the whole device's",
+    "uart_sent": "bytes",
+    "frames": "whole messages",
+    "frames_broken": "lines and frames that were dropped",
+    "requests": "requests",
+    "requests_refused": "requests that ended in an error",
+    "store_errors": "calls that flash or file system failed",
+    "save_us": "µs that the last record took to be on flash",
+}
+"""What `stats` counts since boot, all unsigned; a device may have more."""
 
 
 class ErrorV1(error.ErrorV1):
@@ -134,6 +174,26 @@ class CandidateStatus(BaseModel):
     """The next start switches to it."""
     confirmed: bool = False
     """It was confirmed when it was the active one: a rollback goes back to it."""
+    signed: bool | None = None
+    """The next four are there if it is."""
+    name: str | None = None
+    version: str | None = None
+    sequence: _Unsigned | None = None
+    key: _Digest | None = None
+    """Id of the key that signed it."""
+
+
+class UploadStatus(BaseModel):
+    """An upload that is open."""
+
+    model_config = _LOOSE
+
+    digest: _Digest | None = None
+    """If the sender gave it."""
+    size: _Unsigned = 0
+    """Bytes that come."""
+    off: _Unsigned = 0
+    """Bytes that came."""
 
 
 class RevertedStatus(BaseModel):
@@ -173,10 +233,16 @@ class SlotStatus(BaseModel):
     """The slot takes no module with a lower sequence number."""
     refusal: str | None = None
     """Why the last upload was refused."""
+    upload: UploadStatus | None = None
+    """The upload that is open."""
     exit: int | None = None
+    """Exit code, if it is exited."""
     trap: str | None = None
+    """The trap's name, if it is trapped."""
     error: str | None = None
+    """What is wrong with the module, and where, if it is refused."""
     backtrace: str | None = None
+    """The call stack, a line for each frame, if it is trapped."""
     reason: str | None = None
     """Why it is stopped, if nobody asked for it: "watchdog"."""
     probe_ms: _Unsigned | None = None
@@ -215,21 +281,29 @@ class StatusAnswer(message.ReadResponse, _Answer):
     _COMMAND_ID = Command.STATUS
 
     protocol: int
+    """Version of the protocol."""
     # `version` of the message base class is SMP's own: the device's is read from its key by `loads`.
     device_version: str = ""
+    """Of the device's software; on the wire it is `version`."""
     kernel: str = ""
+    """"sel4", "stand-in" or "simulator"."""
     board: str = ""
     boot_ms: _Unsigned = 0
+    """Guest time from the counter's zero to ready."""
     random: str = ""
+    """"seeded" or "unseeded"."""
     arena: _Unsigned = 0
+    """Bytes of a slot's arena."""
     native: str = ""
     """Machine whose native code the device runs; empty: none."""
     module_max: _Unsigned = 0
+    """Bytes of a slot's module region: active module and candidate together."""
     store: str = "ram"
     """"flash": modules survive a loss of power; "ram"."""
     image: str = ""
     """"development": runs unsigned modules, too; "release"."""
     device_class: Annotated[str, Field(alias="class")] = ""
+    """Of the device, that of manifests."""
     slots: list[SlotStatus]
 
     @classmethod
@@ -263,6 +337,7 @@ class StartAnswer(message.WriteResponse, _Answer):
     _COMMAND_ID = Command.START
 
     starts: _Unsigned
+    """Of the slot since the device booted, this one included."""
 
 
 class Start(message.WriteRequest, _Group):
@@ -274,16 +349,21 @@ class Start(message.WriteRequest, _Group):
 
     slot: int
     args: list[str]
-    """The first is the program's name."""
+    """The first is the program's name. A device takes a request without."""
     env: list[str]
-    """"K=V" each."""
+    """"K=V" each. A device takes a request without."""
     fuel: int | None = None
+    """Instructions that the run may execute."""
     lossless: bool | None = None
+    """The module waits where its log is full, instead of losing output."""
     grants: list[str] | None = None
     """What the module may use beyond the default; docs/wasi-calls.md has the words."""
     budget: int | None = None
+    """Percent of the CPU that it may use at most, 1 to 100."""
     timeout_ms: int | None = None
+    """Wall clock on the device, from the start on."""
     restart: str | None = None
+    """never or on-failure."""
 
 
 class StopAnswer(message.WriteResponse, _Answer):
@@ -382,6 +462,7 @@ class RollbackAnswer(message.WriteResponse, _Answer):
     _COMMAND_ID = Command.ROLLBACK
 
     starts: _Unsigned
+    """Of the slot since the device booted, this one included."""
 
 
 class Rollback(message.WriteRequest, _Group):
@@ -476,6 +557,41 @@ class UploadWrite(message.WriteRequest):
     """1: the module compressed, 2: what changed since `base`; with it the module's `size`."""
     size: int | None = None
     base: bytes | None = None
+
+
+class TrustedKey(BaseModel):
+    """A key that may sign modules."""
+
+    model_config = _LOOSE
+
+    key: _Digest
+    """Its id."""
+    revoked: bool
+    usable: bool
+    """Not revoked, and allowed for this device's class."""
+
+
+class TrustReadAnswer(message.ReadResponse, _Answer):
+    """The root document that counts."""
+
+    model_config = _LOOSE
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.TRUST
+
+    root_version: _Unsigned
+    threshold: _Unsigned
+    """Root keys that must sign the next document."""
+    roots: list[_Digest]
+    """Ids of the root keys."""
+    keys: list[TrustedKey]
+
+
+class TrustRead(message.ReadRequest, _Group):
+    """Ask whom the device trusts."""
+
+    _GROUP_ID = GROUP
+    _COMMAND_ID = Command.TRUST
+    _Response = TrustReadAnswer
 
 
 class TrustAnswer(message.WriteResponse, _Answer):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.reference import command_reference
+from scripts.reference.commands import command_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

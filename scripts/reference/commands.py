@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of all commands, out of the commands themselves; those of missing parts are named as missing."""
+"""The reference of all commands, out of the commands themselves.
+
+Commands of parts that are not installed are named as missing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typer.main import get_command
 
 from agent.cli import app
 from agent.errors import WaselError
-from agent.reference.markdown import cell
+from scripts.reference.text import cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +38,9 @@ def _command(command: Any, path: str, parent: Any) -> Iterator[str]:
         yield "\n| | |\n|---|---|\n"
         records = (one.get_help_record(context) for one in rows)
         yield from (f"| `{' '.join(names.split())}` | {cell(text)} |\n" for names, text in records)
+    examples = [line.strip() for line in (command.epilog or "").split("\n\n")[1:]]
+    if examples:
+        yield "\nFor example:\n\n" + "".join(f"    {line}\n" for line in examples)
     for name in command.list_commands(context) if hasattr(command, "list_commands") else ():
         try:
             below = command.get_command(context, name)
