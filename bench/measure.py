@@ -2,7 +2,8 @@
 """Takes the samples: every round runs every kernel once in every peer, so that whatever the machine does hits them all.
 
 Contract: all peers get the same rounds; their checksums must agree, and none may be KERNEL_FAILED; the number kept per
-kernel and peer is the median. The order of peers turns by one each round. Does not decide what the numbers mean.
+kernel and peer is the median. A sample is the mean of as many calls as fill SAMPLE_NS, so that quick peers are measured
+as steadily as slow ones. The order of peers turns by one each round. Does not decide what the numbers mean.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ __all__ = ["KERNEL_FAILED", "KernelTimes", "geomean", "take_samples"]
 
 KERNEL_FAILED = -1  # kernel.h
 WARM_UP_ROUNDS = 1
+SAMPLE_NS = 30_000_000
+MOST_CALLS = 16
 
 
 @dataclass
@@ -40,6 +43,13 @@ class KernelTimes:
     def median_ms(self, peer: str) -> float:
         """Median time of one call in milliseconds."""
         return median(self.samples_ns[peer]) / 1e6
+
+    def add(self, more: KernelTimes) -> None:
+        """Add samples that the same peers took of the same work; DisagreementError if they computed something else."""
+        if self.checksum != more.checksum:
+            raise DisagreementError(f"{self.name}: computed {more.checksum:#x}, before {self.checksum:#x}")
+        for peer, samples in more.samples_ns.items():
+            self.samples_ns[peer] += samples
 
     def ratio(self, peer: str, base: str) -> float:
         """How many times as long as ``base`` it takes."""
@@ -60,7 +70,7 @@ def geomean(values: Iterable[float]) -> float:
     return exp(sum(log(number) for number in numbers) / len(numbers))
 
 
-async def _sample(client: Client, times: KernelTimes) -> int:
+async def _call(client: Client, times: KernelTimes) -> int:
     nanoseconds, checksum = await client.run(times.name, times.rounds)
     where = f"{times.name} in {client.peer.name}"
     if checksum == KERNEL_FAILED:
@@ -72,15 +82,23 @@ async def _sample(client: Client, times: KernelTimes) -> int:
     return nanoseconds
 
 
+async def _sample(client: Client, times: KernelTimes, calls: int) -> int:
+    return sum([await _call(client, times) for _ in range(calls)]) // calls
+
+
 async def take_samples(
     clients: Sequence[Client],
     kernels: Sequence[Built],
     *,
     rounds: int,
     scale: float,
+    long_samples: bool = True,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[KernelTimes]:
-    """Load every kernel in every peer, then ``rounds`` interleaved rounds; ``scale`` multiplies the work of a call."""
+    """Load every kernel in every peer, then ``rounds`` interleaved rounds.
+
+    ``scale`` multiplies the work of a call; without ``long_samples`` each sample is one call.
+    """
     everything = [
         KernelTimes(
             built.kernel.name,
@@ -90,10 +108,13 @@ async def take_samples(
         )
         for built in kernels
     ]
+    calls: dict[tuple[str, str], int] = {}
     for client in clients:
-        for built in kernels:
+        for built, times in zip(kernels, everything, strict=True):
             await client.load(built.kernel.name, client.peer.module(built))
             await client.run(built.kernel.name, WARM_UP_ROUNDS)
+            took = max(1, await _call(client, times)) if long_samples else SAMPLE_NS
+            calls[client.peer.name, times.name] = min(MOST_CALLS, -(-SAMPLE_NS // took))
     for round_number in range(rounds):
         turn = round_number % len(clients)
         for times in everything:
@@ -101,5 +122,5 @@ async def take_samples(
             for client in [*clients[turn:], *clients[:turn]]:
                 samples = times.samples_ns.setdefault(client.peer.name, [])
                 for _ in range(client.peer.extra_samples):
-                    samples.append(await _sample(client, times))
+                    samples.append(await _sample(client, times, calls[client.peer.name, times.name]))
     return everything

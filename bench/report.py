@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BASES",
+    "ELSEWHERE",
     "TIERS",
     "Comparison",
     "Results",
@@ -46,6 +47,7 @@ FOREIGN_SECTIONS = (
     "device",
     "device_native",
 )  # measured by other tools, on a device; a run of this one keeps them
+ELSEWHERE = ("aarch64_qemu", "aarch64_instructions")  # comparisons that are not on this machine
 BASES = {"native": "c", "wasm3": "wasm3", "wasmtime": "wasmtime"}  # name in results.json: peer
 
 
@@ -158,15 +160,15 @@ class Results:
         """Return the content of results.json."""
         sections: dict[str, Any] = {}
         for tier in TIERS:
-            if tier.peer not in self.host.peers():
-                continue
             there = {
                 name: comparison.tier(tier)
                 for name, comparison in self.elsewhere.items()
                 if tier.peer in comparison.peers()
             }
-            own = {"peer": tier.peer, **self.host.tier(tier)}
-            sections[tier.section] = own | there | self.extras.get(tier.section, {})
+            here = self.host.tier(tier) if tier.peer in self.host.peers() else {}
+            found = here | there | self.extras.get(tier.section, {})
+            if found:
+                sections[tier.section] = {"peer": tier.peer} | found
         return {
             "version": SCHEMA_VERSION,
             "machine": self.machine,
@@ -187,12 +189,24 @@ def write_json(content: dict[str, Any], path: Path) -> None:
 
 
 def update_json(content: dict[str, Any], path: Path) -> None:
-    """Write these sections and keep those of FOREIGN_SECTIONS that are in the file and not among them."""
+    """Write what was measured; the file keeps what this run left out.
+
+    Those are sections that other tools measure (FOREIGN_SECTIONS) and, where nothing was compared on this machine,
+    whatever else was: then ``machine`` and ``settings`` stay what they were, the sections written have their own.
+    """
     try:
         old = json.loads(path.read_text())
     except FileNotFoundError:
         old = {}
-    write_json(content | {name: old[name] for name in FOREIGN_SECTIONS if name in old and name not in content}, path)
+    if content["kernels"] or not old:
+        write_json(
+            content | {name: old[name] for name in FOREIGN_SECTIONS if name in old and name not in content}, path
+        )
+        return
+    taken = {"machine": content["machine"], "settings": content["settings"]}
+    found = {name: content[name] | taken for name in ELSEWHERE if name in content}
+    tiers = {tier.section: old.get(tier.section, {}) | content.get(tier.section, {}) for tier in TIERS}
+    write_json(old | found | {name: section for name, section in tiers.items() if section}, path)
 
 
 def update_section(name: str, content: dict[str, Any], path: Path) -> None:

@@ -8,7 +8,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from bench import BenchError
+from bench import BenchError, DisagreementError
+from bench.__main__ import plotted
 from bench.kernels import SOURCES
 from bench.measure import KernelTimes
 from bench.plot import draw
@@ -75,6 +76,42 @@ def test_sections_of_other_tools_are_kept(tmp_path):
     content = json.loads(path.read_text())
     assert content["ipc"] == {"wasi_call_us": 38}
     assert "stale" not in content
+
+
+def _elsewhere_only():
+    results = Results({"cpu": "c"}, {"aarch64_rounds": 2}, Comparison([], {}))
+    results.elsewhere["aarch64_qemu"] = _results({"c": 1.0, "wasel": 4.0, "wasm3": 10.0}).host
+    return results.as_dict()
+
+
+def test_a_run_elsewhere_alone_keeps_what_was_measured_here(tmp_path):
+    path = tmp_path / "results.json"
+    before = _results().as_dict()
+    update_json(before, path)
+    update_json(_elsewhere_only(), path)
+    content = json.loads(path.read_text())
+    assert content["kernels"] == before["kernels"]
+    assert content["peers"] == before["peers"]
+    assert content["machine"] == before["machine"]
+    assert content["aarch64_qemu"]["settings"] == {"aarch64_rounds": 2}
+    assert content["interpreter"]["aarch64_qemu"]["geomean_vs_wasm3"] == pytest.approx(0.4)
+    assert content["interpreter"]["geomean_vs_wasm3"] == pytest.approx(0.5)
+
+
+def test_a_run_elsewhere_alone_has_a_plot_of_its_own():
+    where, shown = plotted(_elsewhere_only())
+    assert "aarch64" in where
+    root = ET.fromstring(draw(shown, ("wasel", "wasm3"), f"a{where}"))  # noqa: S314  (our own)
+    assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == 1 + 2 + 2 * 3
+
+
+def test_samples_of_several_starts_are_put_together():
+    first, second = _results().host.kernels[0], _results().host.kernels[0]
+    first.add(second)
+    assert {len(samples) for samples in first.samples_ns.values()} == {6}
+    second.checksum = 43
+    with pytest.raises(DisagreementError, match="0x2b"):
+        first.add(second)
 
 
 def test_table_has_a_row_for_each_kernel_and_the_means():
