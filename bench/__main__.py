@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 ROUNDS, QUICK_ROUNDS, QUICK_SCALE = 9, 3, 0.05
 # Emulation is slower; where an emulator's memory happens to lie changes its speed by a tenth: each round starts anew.
-BARE_ROUNDS, BARE_SCALE = 7, 0.06
+BARE_ROUNDS, BARE_SCALE = 15, 0.06
 COUNT_ROUNDS, COUNT_SCALE = 1, 0.02  # instructions don't vary
 PLOT_PEERS = ("wasel", "wasm3", "wasmtime")
 ERROR_LINES = 30
