@@ -77,4 +77,6 @@ def measures_reference() -> str:
     parts.append(f"{size['code_without_simd_bytes']:,} without SIMD.\n\n## Boot and reset\n\n")
     parts.append(f"From the start of the process, or the reset, to `wasel: ready`. {_machine(boot['machine'])}\n\n")
     parts.append(table(("where", "what", "median", "range"), _boots(boot)))
+    if "peak_kib" in boot.get("simulator", {}):
+        parts.append(f"\nThe host simulator had at most {boot['simulator']['peak_kib'] / 1024:.1f} MiB resident.\n")
     return "".join(parts)
