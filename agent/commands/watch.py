@@ -83,8 +83,9 @@ async def _watch(project: Project, on: str | None, device: str | None, port: str
     async with _opened(on, device, port) as link:
         say(f"watching {', '.join(source.name for source in project.sources)}; {link.name} slot {slot}; Ctrl-C ends it")
         seen, saved_s = take_snapshot(project.sources), time.monotonic()
+        sent: dict[bytes, bytes] = {}
         while True:
-            output = asyncio.create_task(_round(link, project, slot, saved_s))
+            output = asyncio.create_task(_round(link, project, slot, saved_s, sent))
             try:
                 seen, saved_s = await changed(project.sources, seen), time.monotonic()
             finally:
@@ -92,9 +93,9 @@ async def _watch(project: Project, on: str | None, device: str | None, port: str
                 await asyncio.gather(output, return_exceptions=True)
 
 
-async def _round(link: Device, project: Project, slot: int, saved_s: float) -> None:
+async def _round(link: Device, project: Project, slot: int, saved_s: float, sent: dict[bytes, bytes]) -> None:
     """Build, push and run once, whole; then copy output until cancelled. Says what went wrong instead of raising it."""
-    start = asyncio.create_task(_start(link, project, slot, saved_s))
+    start = asyncio.create_task(_start(link, project, slot, saved_s, sent))
     try:
         await asyncio.shield(start)
     except asyncio.CancelledError:
@@ -115,8 +116,13 @@ class _Times:
     built_s: float
 
 
-async def _start(link: Device, project: Project, slot: int, saved_s: float) -> tuple[int, _Times]:
-    """Build, push and start; gives where the log goes on and the times."""
+async def _start(
+    link: Device, project: Project, slot: int, saved_s: float, sent: dict[bytes, bytes]
+) -> tuple[int, _Times]:
+    """Build, push and start; gives where the log goes on and the times.
+
+    `sent` is the last module by its digest: what a save changes is little, and no more of it goes over the line.
+    """
     from agent.arena import check_fits
     from agent.build import build_project
 
@@ -126,8 +132,12 @@ async def _start(link: Device, project: Project, slot: int, saved_s: float) -> t
     if (await link.slot(slot)).state == "running":
         await link.stop(slot)
     await asyncio.to_thread(check_fits, file.name, module, link.name, (await link.status()).arena, metered=False)
-    await link.upload(slot, module)
-    await link.set_pending(hashlib.sha256(module).digest())
+    digest = hashlib.sha256(module).digest()
+    if await link.candidate(slot) != digest:
+        await link.upload(slot, module, base=sent.get)
+    await link.set_pending(digest)
+    sent.clear()
+    sent[digest] = module
     cursor = (await link.slot(slot)).log_next
     await link.start(slot, (file.name, *project.args), project.env, lossless=True)
     return cursor, times

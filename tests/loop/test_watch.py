@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.scaffold import make_project
+from agent.scaffold import LANGUAGES, make_project
 from qemu.boards import BOARDS
 
 pytestmark = pytest.mark.system
@@ -24,11 +24,11 @@ PATIENCE_S = 600  # the first one may have to build the simulator on a busy mach
 
 
 class Watched:
-    """A running `wasel watch` and what it wrote on both streams."""
+    """A running `wasel watch` (or another command that watches) and what it wrote on both streams."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *command: str) -> None:
         self.process = subprocess.Popen(
-            [WASEL, "watch", *options],
+            [WASEL, *command],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -54,8 +54,8 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watching(folder: Path, *options: str) -> Iterator[Watched]:
-    watched = Watched(folder, *options)
+def watching(folder: Path, *command: str) -> Iterator[Watched]:
+    watched = Watched(folder, *command)
     try:
         yield watched
         watched.process.send_signal(signal.SIGINT)
@@ -83,7 +83,7 @@ def test_a_save_runs_the_new_program(project: Path, on: str) -> None:
     if on == "qemu" and shutil.which(BOARDS[0].program) is None:
         pytest.skip(f"{BOARDS[0].program} is not installed")
     source = project / "src" / "main.c"
-    with watching(project, "--on", on) as watched:
+    with watching(project, "watch", "--on", on) as watched:
         watched.expect("first output ")
         watched.expect("hello from blink\nargument 1: first\n")
         watched.expect("exit code 0; waiting for the next save")
@@ -95,6 +95,45 @@ def test_a_save_runs_the_new_program(project: Path, on: str) -> None:
         watched.expect("good morning from blink\n")
         save(source, "for (;;) {}", "return 3;")
         watched.expect("exit code 3; waiting")
+
+
+@pytest.mark.parametrize(
+    ("lang", "old", "new"),
+    [("zig", "hello from", "good morning from"), ("javascript", "hello from", "good morning from")],
+)
+def test_other_languages_loop_as_well(tmp_path: Path, lang: str, old: str, new: str) -> None:
+    make_project(tmp_path / "blink", lang)
+    with watching(tmp_path / "blink", "watch") as watched:
+        watched.expect("hello from blink\n")
+        watched.expect("exit code 0; waiting for the next save")
+        save(tmp_path / "blink" / LANGUAGES[lang].source, old, new)
+        watched.expect("good morning from blink\n")
+
+
+@pytest.mark.parametrize("place", ["sim", "qemu"])
+def test_one_command_and_one_save_from_nothing_to_a_changed_line(tmp_path: Path, place: str) -> None:
+    """docs/index.md: after `make demo`, this is all there is to it."""
+    if place == "qemu" and shutil.which(BOARDS[0].program) is None:
+        pytest.skip(f"{BOARDS[0].program} is not installed")
+    with watching(tmp_path, "new", "blink", "--watch", place) as watched:
+        watched.expect("save blink/src/main.c")
+        watched.expect("hello from blink\n")
+        save(tmp_path / "blink" / "src" / "main.c", "hello from", "good morning from")
+        watched.expect("good morning from blink\n")
+
+
+def test_a_place_that_there_is_not_is_refused_before_a_project_is_made(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [WASEL, "new", "blink", "--watch", "moon"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "moon: not supported; there is: qemu, sel4, sim" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_options_that_contradict_are_refused(project: Path) -> None:
