@@ -23,6 +23,7 @@ NAMES = {
     (WRITE, 1, 1): "upload",
     (READ, 64, 0): "status",
     (WRITE, 64, 1): "start",
+    (WRITE, 64, 2): "stop",
     (READ, 64, 3): "logs",
     (WRITE, 64, 5): "seed",
     (WRITE, 64, 9): "mail",
@@ -52,7 +53,7 @@ class Toll:
 
     def _passes(self, message: bytes) -> bool:
         """Count a request; False if it is the last."""
-        name = NAMES[message[0] & 7, int.from_bytes(message[4:6], "big"), message[7]]
+        name = NAMES.get((message[0] & 7, int.from_bytes(message[4:6], "big"), message[7]), "other")
         last = self.stop_at == (name, self.requests.count(name) + 1)
         if not (last and self.torn):
             self.requests.append(name)
