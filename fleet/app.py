@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ASGI application: routers, errors, limits. `create_app` is the factory that uvicorn's workers call.
+"""The ASGI application: routers, errors, limits.
 
 Routes of the API are in fleet/api, one file per noun, under /api/v1; the pages are in fleet/pages. Every error of
 `fleet.errors` becomes `{"detail": text}` with its status; nothing else of an error reaches a client.
@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from agent.errors import RefusedError, UsageError, WaselError
 from fleet import api, pages
 from fleet.context import Fleet
+from fleet.database import upgrade
 from fleet.errors import FleetError
 from fleet.settings import Settings
 
@@ -34,7 +35,9 @@ STATUS_FAILED = 500
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Make the application; without settings they come from the environment."""
-    fleet = Fleet(settings or Settings.load())
+    settings = settings or Settings.load()
+    upgrade(settings.database_url)
+    fleet = Fleet(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

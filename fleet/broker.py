@@ -84,6 +84,11 @@ class FleetBroker:
         return f"mqtts://{self.settings.host}:{self.port}"
 
     @property
+    def devices(self) -> dict[str, str]:
+        """Who is let in, as `set_devices` was told last."""
+        return dict(self._devices)
+
+    @property
     def ca(self) -> Path:
         """Certificate that devices trust."""
         return self.pki.ca

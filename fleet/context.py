@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of one server process share: settings, database, bus; and the tasks that run beside the requests.
+"""What the parts of one server process share: settings, database, bus; and the tasks that run in it.
 
-Contract: `Fleet` is made before the first request and lives as long as the application; `run` is the application's
-lifespan. Parts are given what they need from it and never look each other up.
+A process answers HTTP, or does what devices need, or both (tests do): `Settings.engine` and `ingest` say it. What one
+that answers HTTP was asked for, it says on its bus, under REQUESTS; whose task it is hears it there, in whichever
+process. A message that is lost costs time only: the tasks look into the database now and then.
+
+Contract: `Fleet` is made before the first request; `run` is the life of the process. The database is up to date. Parts
+are given what they need from it and never look each other up.
 """
 
 from __future__ import annotations
@@ -16,17 +20,16 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation of `fleet_of`
 
 from agent.errors import WaselError
 from fleet import journal
 from fleet.artifacts import Shelf
 from fleet.bus import Bus
-from fleet.bus_relay import BusRelay
-from fleet.database import Database, upgrade
+from fleet.database import Database
 from fleet.engine import Engine
 from fleet.enrolment import credentials
 from fleet.lease import LeaderLease, LostLeaseError
+from fleet.metrics import COUNTERS, Numbers, numbers_of
 from fleet.service import Service
 from fleet.twin_worker import TwinWorker
 from fleet.webhooks import Deliverer
@@ -38,11 +41,15 @@ if TYPE_CHECKING:
     from fleet.reports import Merged
     from fleet.settings import Settings
 
-__all__ = ["Fleet", "fleet_of"]
+__all__ = ["DESIRED", "DEVICES", "REQUESTS", "ROLLOUTS", "Fleet"]
 
+DESIRED, ROLLOUTS, DEVICES = "changed:desired", "changed:rollouts", "changed:devices"
+REQUESTS = (DESIRED, ROLLOUTS, DEVICES)
+"""Topics of the bus."""
 LEASE_POLL_S = 1.0
 PRUNE_S = 60.0
 LETTING_IN_S = 60.0
+COUNTERS_S = 2.0
 
 
 class Fleet:
@@ -52,12 +59,11 @@ class Fleet:
         self.settings = settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         settings.artifacts.mkdir(exist_ok=True)
-        upgrade(settings.database_url)
         self.database = Database(settings.database_url)
         self.shelf = Shelf(settings.artifacts)
         self.bus = Bus()
         self.worker = uuid.uuid4().hex[:12]
-        """Name of this process among the server's workers."""
+        """Name of this process among the server's."""
         self.lease = LeaderLease(self.database, self.worker, settings.data / "leader.lock", settings.lease_s)
         self.leads = False
         self.service: Service | None = None
@@ -70,6 +76,8 @@ class Fleet:
         """Certificate of the authority that devices are to trust (PEM, SHA-256 of its DER), or empty."""
         self.closing = asyncio.Event()
         """Long answers are to end."""
+        self.numbers = Numbers()
+        """What other processes count."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -89,10 +97,17 @@ class Fleet:
             self.service = Service(self.settings, self.database, self.bus, self.shelf, self._reported)
             tasks.append(asyncio.create_task(self._guard(self.service.run())))
         if not self.database.is_sqlite:
-            relay = BusRelay(self.settings.database_url, self.bus, self.worker)
+            from fleet.bus_postgres import PostgresRelay  # noqa: PLC0415 - brings PostgreSQL's driver
+
+            relay = PostgresRelay(self.settings.database_url, self.bus, self.worker)
             tasks.append(asyncio.create_task(self._guard(relay.run())))
         if self.settings.engine:
             tasks.append(asyncio.create_task(self._guard(self._elect())))
+        if self.settings.engine or self.settings.ingest:
+            tasks.append(asyncio.create_task(self._guard(self._hear_requests())))
+            tasks.append(asyncio.create_task(self._guard(self._tell_numbers())))
+        else:
+            tasks.append(asyncio.create_task(self._guard(self._hear_numbers())))
         try:
             yield
         finally:
@@ -117,28 +132,49 @@ class Fleet:
 
     def desired_changed(self) -> None:
         """Say that desired states changed: they are published now, not at the next look."""
-        if self._loop is not None and self.service is not None:
-            self._loop.call_soon_threadsafe(self.service.publisher.wake)
+        self.bus.post(DESIRED, "changed")
 
     def rollouts_changed(self, number: int) -> None:
         """Say that a person did something to a rollout."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.engine.wake)
-            self._loop.call_soon_threadsafe(self.twin.wake)
+        self.bus.post(ROLLOUTS, "changed")
         self.bus.post(f"rollout:{number}", "changed", {"id": number})
 
     def devices_changed(self) -> None:
         """Say that devices came or went; returns when the server's own broker knows. Not on the loop."""
-        if self._loop is None:
-            return
-        if self.service is not None:
-            self._loop.call_soon_threadsafe(self.service.devices_changed)
-        if self.let_in is not None:
+        self.bus.post(DEVICES, "changed")
+        if self._loop is not None and self.let_in is not None:
             with self.database.read() as session:
                 known = credentials(session)
             asyncio.run_coroutine_threadsafe(_await(self.let_in(known)), self._loop).result(LETTING_IN_S)
 
     # Tasks
+
+    async def _hear_requests(self) -> None:
+        """Have done at once what some process was asked for."""
+        with self.bus.subscribe(*REQUESTS) as heard:
+            async for message in heard:
+                topics = REQUESTS if message.kind == "lost" else (message.topic,)
+                if ROLLOUTS in topics:
+                    self.engine.wake()
+                    self.twin.wake()
+                if self.service is not None:
+                    if DESIRED in topics:
+                        self.service.publisher.wake()
+                    if DEVICES in topics:
+                        self.service.devices_changed()
+
+    async def _tell_numbers(self) -> None:
+        """Tell whom it may concern what this process counts."""
+        while True:
+            if COUNTERS in self.bus.elsewhere:
+                self.bus.publish(COUNTERS, "counted", {"worker": self.worker, "numbers": numbers_of(self)})
+            await asyncio.sleep(COUNTERS_S)
+
+    async def _hear_numbers(self) -> None:
+        with self.bus.subscribe(COUNTERS) as heard:
+            async for message in heard:
+                if message.kind == "counted":
+                    self.numbers.take(message.data["worker"], message.data["numbers"])
 
     def _reported(self, merged: Merged) -> None:
         if self.leads:
@@ -217,9 +253,3 @@ def _read_ca(path: Path | None) -> tuple[str, str]:
     text = path.read_text(encoding="ascii")
     certificate = x509.load_pem_x509_certificate(text.encode())
     return text, hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
-
-
-def fleet_of(request: Request) -> Fleet:
-    """Give the server of a request: a dependency of routes."""
-    fleet: Fleet = request.app.state.fleet
-    return fleet

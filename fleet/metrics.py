@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prometheus metrics of one server process: read from its parts when they are asked for; nothing is counted twice.
+"""Prometheus metrics of a server: what the database knows, and what its processes count, put together.
 
-What the database knows (devices by state, rollouts by phase) every worker says alike: take the maximum over workers,
-and the sum of the counters.
+The process that is asked puts together what it counts itself and what the others told it (`Numbers`): the sum, the
+largest or the smallest. A process that is gone leaves its counters, so that a sum never goes back, and nothing else.
+With PostgreSQL every server at the same database knows all of them: let Prometheus ask one.
 """
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,14 +19,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from fleet import overview
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client import Metric
 
     from fleet.context import Fleet
     from fleet.service import Service
 
-__all__ = ["COUNTS", "MEASURES", "Measure", "registry_of"]
+__all__ = ["COUNTERS", "COUNTS", "MEASURES", "Measure", "Numbers", "numbers_of", "registry_of"]
+
+COUNTERS = "counters"
+"""Topic of the bus, on which processes tell what they count."""
+FORGET_S = 15.0
+"""After which a process that says nothing is gone."""
+MOST_WORKERS = 256
 
 COUNTS = (
     ("wasel_devices", "Devices by state.", "state", "states"),
@@ -45,6 +54,8 @@ class Measure:
     of_server: Callable[[Fleet], float] | None = None
     of_service: Callable[[Service], float] | None = None
     """Known only where the process speaks MQTT."""
+    together: Callable[[Iterable[float]], float] = sum
+    """Puts the numbers of several processes together."""
 
     def family(self, value: float) -> Metric:
         """Give it as Prometheus has it."""
@@ -53,7 +64,7 @@ class Measure:
 
 
 def _gauge(name: str, text: str, read: Callable[[Fleet], float]) -> Measure:
-    return Measure(name, text, counts=False, of_server=read)
+    return Measure(name, text, counts=False, of_server=read, together=max)
 
 
 def _counter(name: str, text: str, read: Callable[[Fleet], float]) -> Measure:
@@ -69,11 +80,17 @@ def _link_counter(name: str, text: str, read: Callable[[Service], float]) -> Mea
 
 
 MEASURES = (
-    _gauge("wasel_leader", "Whether this worker leads.", lambda fleet: int(fleet.leads)),
+    _gauge("wasel_leader", "Whether a process leads.", lambda fleet: int(fleet.leads)),
     _counter("wasel_engine_steps", "Steps of the rollout engine.", lambda fleet: fleet.engine.steps),
     _counter("wasel_webhook_delivered", "Accepted deliveries.", lambda fleet: fleet.webhooks.delivered),
     _counter("wasel_webhook_failed", "Failed attempts to deliver.", lambda fleet: fleet.webhooks.failed),
-    _link_gauge("wasel_broker_connected", "Whether the broker is there.", lambda it: int(it.link.connected.is_set())),
+    Measure(
+        "wasel_broker_connected",
+        "Whether the broker is there, for all processes.",
+        counts=False,
+        of_service=lambda it: int(it.link.connected.is_set()),
+        together=min,
+    ),
     _link_counter("wasel_broker_reconnections", "Lost connections to it.", lambda it: it.link.reconnections),
     _link_gauge("wasel_link_buffered_bytes", "Bytes that wait for the socket.", lambda it: it.link.buffered),
     _link_counter("wasel_states", "Reports of devices taken.", lambda it: it.ingest.states),
@@ -91,12 +108,49 @@ MEASURES = (
 )
 
 
+def numbers_of(fleet: Fleet) -> dict[str, float]:
+    """Give what this process counts, by name of the measure."""
+    numbers: dict[str, float] = {}
+    for measure in MEASURES:
+        if measure.of_server is not None:
+            numbers[measure.name] = measure.of_server(fleet)
+        elif measure.of_service is not None and fleet.service is not None:
+            numbers[measure.name] = measure.of_service(fleet.service)
+    return numbers
+
+
+class Numbers:
+    """What other processes told of themselves last."""
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[str, tuple[float, dict[str, float]]] = OrderedDict()
+
+    def take(self, worker: str, numbers: Mapping[str, float]) -> None:
+        """Note what a process counts; on the loop."""
+        self._told[worker] = time.monotonic(), dict(numbers)
+        self._told.move_to_end(worker)
+        if len(self._told) > MOST_WORKERS:
+            self._told.popitem(last=False)
+
+    def together(self, own: Mapping[str, float]) -> dict[str, float]:
+        """Give the numbers of all processes, by name of the measure: of `own` and those heard."""
+        told = [(True, own)]
+        told += [(time.monotonic() - at_s < FORGET_S, numbers) for at_s, numbers in list(self._told.values())]
+        found: dict[str, float] = {}
+        for measure in MEASURES:
+            name = measure.name
+            values = [numbers[name] for lives, numbers in told if name in numbers and (lives or measure.counts)]
+            if values:
+                found[name] = measure.together(values)
+        return found
+
+
 class _Collector:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
     def collect(self) -> Iterator[Metric]:
-        fleet, service = self._fleet, self._fleet.service
+        fleet = self._fleet
         with fleet.database.read() as session:
             counts = overview.counts(session)
         for name, text, label, key in COUNTS:
@@ -104,11 +158,10 @@ class _Collector:
             for value, number in sorted(counts[key].items()) if label else [("", counts[key])]:
                 family.add_metric([value] if label else [], number)
             yield family
+        numbers = fleet.numbers.together(numbers_of(fleet))
         for measure in MEASURES:
-            if measure.of_server is not None:
-                yield measure.family(measure.of_server(fleet))
-            elif measure.of_service is not None and service is not None:
-                yield measure.family(measure.of_service(service))
+            if measure.name in numbers:
+                yield measure.family(numbers[measure.name])
 
 
 def registry_of(fleet: Fleet) -> CollectorRegistry:

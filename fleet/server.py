@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wasel fleet serve`: the broker (unless one is given), the workers, and how all of it ends together.
 
-One worker runs in this process. Several (PostgreSQL) are processes of their own that share one listening socket; this
-one then keeps the broker and tells it which devices may log in, as the database has it.
+This process answers HTTP and keeps the broker. What devices need is done by workers (fleet.worker), processes of their
+own: pages share neither Python's lock nor an event loop with ten thousand devices. With SQLite there is one worker.
+The processes share the database and talk over their buses (fleet.bus_relay).
 
 Contract: `serve` returns after SIGTERM or SIGINT with everything stopped; a worker that ends by itself is started anew.
+Killed, this process takes broker and workers with it.
 """
 
 from __future__ import annotations
@@ -25,13 +27,17 @@ from agent.errors import UsageError
 from fleet.app import create_app
 from fleet.auth.setup import first_address
 from fleet.broker import MAX_WORKERS, BrokerSettings, running_broker
+from fleet.bus_socket import SocketRelay
 from fleet.database import Database, upgrade
 from fleet.enrolment import credentials
+from fleet.worker import SWITCH_S
+from qemu.bound import bound, end_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fleet.broker import FleetBroker
+    from fleet.context import Fleet
     from fleet.settings import Settings
 
 __all__ = ["Listening", "serve"]
@@ -42,10 +48,6 @@ KEEP_ALIVE_S = 75
 """Longer than clients keep a connection without using it, so that no request meets one that is being closed."""
 POLL_S = 0.5
 RESTART_S = 1.0
-SWITCH_S = 0.0002
-"""Python lets go of its lock for each row that SQLite gives, and a thread that wants it back waits so long while
-another one computes. With Python's default of 5 ms a page of a few hundred rows would take seconds while a rollout
-runs."""
 BACKLOG = 1024
 
 
@@ -57,6 +59,7 @@ class Listening:
     port: int = 8080
     """0: one that is free."""
     workers: int = 1
+    """Processes beside this one that do what devices need."""
     certificate: str = ""
     """PEM file; with `key`: HTTPS."""
     key: str = ""
@@ -73,8 +76,8 @@ async def serve(
     """Serve until told to stop; `broker` None: the one of the settings, or none at all."""
     if listening.workers > 1 and not settings.database_url.startswith("postgresql"):
         raise UsageError("several workers need PostgreSQL: give --database postgresql://...")
-    if not 1 <= listening.workers <= MAX_WORKERS:
-        raise UsageError(f"--workers: from 1 to {MAX_WORKERS}")
+    if not 1 <= listening.workers < MAX_WORKERS:  # this process has a login of its own, too
+        raise UsageError(f"--workers: from 1 to {MAX_WORKERS - 1}")
     await asyncio.to_thread(upgrade, settings.database_url)
     async with contextlib.AsyncExitStack() as stack:
         own: FleetBroker | None = None
@@ -83,7 +86,6 @@ async def serve(
             own = await stack.enter_async_context(running_broker(settings.data / "broker", broker, known))
             settings = dataclasses.replace(
                 settings,
-                broker_url=own.server_url(0),
                 device_broker_url=settings.device_broker_url or own.url,
                 device_ca=str(own.ca),
                 share_group=own.share_group,
@@ -91,10 +93,7 @@ async def serve(
         sock = stack.enter_context(_listen(listening))
         url = listening.url(sock.getsockname()[1])
         await asyncio.to_thread(_announce, settings, url, own.url if own else "", say)
-        if listening.workers == 1:
-            await _run_here(settings, listening, sock, own)
-        else:
-            await _run_workers(settings, listening, sock, own)
+        await _run(settings, listening, sock, own)
 
 
 def _listen(listening: Listening) -> socket.socket:
@@ -166,87 +165,74 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def _run_here(settings: Settings, listening: Listening, sock: socket.socket, own: FleetBroker | None) -> None:
+async def _run(settings: Settings, listening: Listening, sock: socket.socket, own: FleetBroker | None) -> None:
     sys.setswitchinterval(SWITCH_S)
-    app = create_app(settings)
+    app = create_app(dataclasses.replace(_settings_of(0, settings, own), engine=False, ingest=False))
+    fleet: Fleet = app.state.fleet
+    server = _Server(_config(app, listening), fleet.closing.set)
+    work = [server.serve([sock])]
+    work += [_keep_worker(number, _settings_of(number, settings, own), fleet) for number in _numbers(listening)]
     if own is not None:
-        app.state.fleet.let_in = own.set_devices
-    await _Server(_config(app, listening), app.state.fleet.closing.set).serve([sock])
-
-
-async def _run_workers(settings: Settings, listening: Listening, sock: socket.socket, own: FleetBroker | None) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    tasks = [asyncio.create_task(_keep_worker(settings, listening, sock, own, n)) for n in range(listening.workers)]
-    if own is not None:
-        tasks.append(asyncio.create_task(_keep_logins(settings, own)))
-    stopped = asyncio.create_task(stop.wait())
+        fleet.let_in = own.set_devices
+        if not fleet.database.is_sqlite:
+            work.append(_keep_logins(settings, own))
+    tasks = [asyncio.create_task(task) for task in work]
     try:
-        done, _ = await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        for task in (stopped, *tasks):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(stopped, *tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _keep_worker(
-    settings: Settings, listening: Listening, sock: socket.socket, own: FleetBroker | None, number: int
-) -> None:
-    """Run one worker as a process, and run it again when it ends by itself."""
-    if own is not None:
-        settings = dataclasses.replace(settings, broker_url=own.server_url(number))
-    options = ["--certificate", listening.certificate, "--key", listening.key] if listening.certificate else []
+def _numbers(listening: Listening) -> range:
+    """Give the workers' numbers; 0 is this process."""
+    return range(1, listening.workers + 1)
+
+
+def _settings_of(number: int, settings: Settings, own: FleetBroker | None) -> Settings:
+    return dataclasses.replace(settings, broker_url=own.server_url(number)) if own is not None else settings
+
+
+async def _keep_worker(number: int, settings: Settings, fleet: Fleet) -> None:
+    """Run one worker, and run it again when it ends by itself."""
     while True:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "fleet.worker", str(sock.fileno()), *options,
-            env=os.environ | settings.environment(), pass_fds=(sock.fileno(),), stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
+        ours, its = socket.socketpair()
+        with its:
+            process = await asyncio.create_subprocess_exec(
+                *bound([sys.executable, "-m", "fleet.worker", str(its.fileno())]),
+                env=os.environ | settings.environment(), pass_fds=(its.fileno(),), stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+        relay = SocketRelay(ours, fleet.bus, fleet.worker) if fleet.database.is_sqlite else None
+        relaying = asyncio.create_task(relay.run()) if relay is not None else None
         try:
             code = await process.wait()
         finally:
-            if process.returncode is None:
-                process.terminate()
-                try:
-                    async with asyncio.timeout(2 * GRACE_S):
-                        await process.wait()
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
+            if relaying is not None:
+                relaying.cancel()
+                await asyncio.gather(relaying, return_exceptions=True)
+            ours.close()
+            await end_process(process)
         print(f"wasel fleet: worker {number} ended with {code}; it is started again", file=sys.stderr, flush=True)
         await asyncio.sleep(RESTART_S)
 
 
 async def _keep_logins(settings: Settings, own: FleetBroker) -> None:
-    """Tell the broker which devices may log in whenever the workers changed it."""
+    """Tell the broker which devices may log in: other servers at the same database change that, too."""
     database = Database(settings.database_url)
 
     def load() -> dict[str, str]:
         with database.read() as session:
             return credentials(session)
 
-    told: dict[str, str] = {}
     try:
         while True:
             known = await asyncio.to_thread(load)
-            if known != told:
+            if known != own.devices:
                 await own.set_devices(known)
-                told = known
             await asyncio.sleep(POLL_S)
     finally:
         await asyncio.to_thread(database.close)
-
-
-def run_worker(descriptor: int, certificate: str, key: str) -> None:
-    """Be one of several workers: settings come from the environment, the socket is inherited."""
-    from fleet.settings import Settings  # noqa: PLC0415 - in its own process
-
-    sys.setswitchinterval(SWITCH_S)
-    app = create_app(Settings.load())
-    with socket.socket(fileno=descriptor) as sock:
-        listening = Listening(certificate=certificate, key=key)
-        asyncio.run(_Server(_config(app, listening), app.state.fleet.closing.set).serve([sock]))

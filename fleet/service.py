@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MQTT side of one server worker: its link, what is done with each message, and what the leader does besides.
+"""The MQTT side of one server process: its link, what is done with each message, and what the leader does besides.
 
 Every worker answers `get` and takes `log` and `met` through shared subscriptions, so that each message is handled once.
-Every worker hears every `ack`, and knows which it waits for. The leader alone takes `state` (which is retained: a new
-leader learns all of them by subscribing, and reports of one device stay in order) and compares the retained `desired`
-with the database: a broker that lost or never had one gets it again.
+Every process hears every `ack`, and knows which it waits for; the one that answers HTTP (`Settings.ingest` False) hears
+nothing else. The leader alone takes `state` (which is retained: a new leader learns all of them by subscribing, and
+reports of one device stay in order) and compares the retained `desired` with the database: a broker that lost or never
+had one gets it again.
 
     topic leaf      who            what
     get             any worker     fleet.chunks
     log, met        any worker     fleet.ingest
-    ack             all workers    fleet.orders
+    ack             all processes  fleet.orders
     state, desired  the leader     fleet.ingest, fleet.publisher
 """
 
@@ -52,7 +53,7 @@ NAMES_S = 5.0
 
 
 class Service:
-    """The MQTT side of one worker."""
+    """The MQTT side of one process."""
 
     def __init__(
         self, settings: Settings, database: Database, bus: Bus, shelf: Shelf, reported: Callable[[Merged], None]
@@ -61,6 +62,7 @@ class Service:
         self._prefix = f"wasel/1/{settings.tenant}/"
         self._share = settings.share_group
         self._reported = reported
+        self._ingests = settings.ingest
         self.ingest = Ingest(database, bus, self._merged, self._ordering)
         self.link = Link(
             settings.broker_url,
@@ -84,8 +86,11 @@ class Service:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        shared = {f"$share/{self._share}/{self._prefix}+/{leaf}": 0 for leaf in ("get", "log", "met")}
-        await self.link.subscribe(shared | {f"{self._prefix}+/ack": 1})
+        await self.link.subscribe({f"{self._prefix}+/ack": 1})
+        if not self._ingests:
+            await self.link.run()
+            return
+        await self.link.subscribe({f"$share/{self._share}/{self._prefix}+/{leaf}": 0 for leaf in ("get", "log", "met")})
         async with asyncio.TaskGroup() as group:
             for task in (self.link.run(), self.chunks.run(), self.ingest.run(), self._watch_names()):
                 group.create_task(task)
@@ -128,6 +133,8 @@ class Service:
                 self.ingest.take_state(device, message.body)
         elif leaf == "desired":
             self._take_retained(device, message.body)
+        elif leaf == "ack":
+            self.orders.take(device, message.body)
         elif device not in self._names:
             self.ignored += 1
             self._names_wanted.set()
@@ -138,8 +145,6 @@ class Service:
             self.ingest.take_log(device, message.body)
         elif leaf == "met":
             self.ingest.take_sample(device, message.body)
-        elif leaf == "ack":
-            self.orders.take(device, message.body)
 
     # Devices' names
 

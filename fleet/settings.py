@@ -57,7 +57,9 @@ class Settings:
     allow_unsigned: bool = False
     """Take modules without a signature (development)."""
     engine: bool = True
-    """This worker takes part in the election of the rollout engine's leader."""
+    """This process takes part in the election of the rollout engine's leader."""
+    ingest: bool = True
+    """This process takes what devices send and gives them their modules; False: it only gives them commands."""
     max_artifact_size: int = 64 << 20
     max_request_size: int = 80 << 20
     chunk_cache_size: int = 16 << 20

@@ -9,10 +9,17 @@ from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from fleet.access import Principal, Role, needs
-from fleet.context import Fleet, fleet_of
+from fleet.context import Fleet
 from fleet.errors import LimitError
 
 __all__ = ["Admin", "Approver", "Body", "Limit", "Operator", "TheFleet", "Viewer", "read_body"]
+
+
+def fleet_of(request: Request) -> Fleet:
+    """Give the server of a request: a dependency of routes."""
+    fleet: Fleet = request.app.state.fleet
+    return fleet
+
 
 TheFleet = Annotated[Fleet, Depends(fleet_of)]
 Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
