@@ -65,18 +65,18 @@ class Fleet:
         self.worker = uuid.uuid4().hex[:12]
         """Name of this process among the server's."""
         self.lease = LeaderLease(self.database, self.worker, settings.data / "leader.lock", settings.lease_s)
-        self.leads = False
+        self.leads: bool = False
         self.service: Service | None = None
-        self.engine = Engine(self.database, self.lease, self.bus, self._ordered, settings.tick_s)
+        self.engine: Engine = Engine(self.database, self.lease, self.bus, self._ordered, settings.tick_s)
         self.twin = TwinWorker(settings, self.database, self.shelf, self.worker, self._twin_done)
-        self.webhooks = Deliverer(self.database)
+        self.webhooks: Deliverer = Deliverer(self.database)
         self.let_in: Callable[[Mapping[str, str]], Awaitable[None]] | None = None
         """Tells the server's own broker which devices may log in; None: the broker is somebody else's."""
         self.broker_ca, self.ca_hash = _read_ca(settings.device_ca_path)
         """Certificate of the authority that devices are to trust (PEM, SHA-256 of its DER), or empty."""
         self.closing = asyncio.Event()
         """Long answers are to end."""
-        self.numbers = Numbers()
+        self.numbers: Numbers = Numbers()
         """What other processes count."""
         self._loop: asyncio.AbstractEventLoop | None = None
 

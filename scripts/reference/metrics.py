@@ -10,8 +10,8 @@ __all__ = ["metrics_reference"]
 
 HEAD = """# Metrics
 
-`GET /metrics` of the fleet server gives these in Prometheus' text format, with a viewer's token. Each worker process
-has its own: what the database knows they say alike, so take the maximum over workers; counters are to be summed.
+`GET /metrics` of the fleet server gives these in Prometheus' text format, with a viewer's token: what all its processes
+count, put together. Of several servers at one database ask one.
 
 What a module and its device count, `wasel stats` and the topic `met` say: [counters](group-64.md#counters).
 
