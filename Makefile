@@ -25,6 +25,8 @@ bench:
 	@$(PY) -m bench.boot
 	@$(PY) -m bench.deploy
 	@$(PY) -m bench.roundtrip
+	@$(PY) -m bench.compiler
+	@$(PY) -m bench.device --write
 
 # The engine, against libFuzzer and wasmtime, for so many seconds each; goes on from what the last run learned.
 SECONDS ?= 600

@@ -46,6 +46,7 @@ FOREIGN_SECTIONS = (
     "ipc",
     "device",
     "device_native",
+    "native_compiler",
 )  # measured by other tools, on a device; a run of this one keeps them
 ELSEWHERE = ("aarch64_qemu", "aarch64_instructions")  # comparisons that are not on this machine
 BASES = {"native": "c", "wasm3": "wasm3", "wasmtime": "wasmtime"}  # name in results.json: peer

@@ -17,11 +17,10 @@ import hashlib
 import os
 import platform
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +81,17 @@ DEVICE = Target("device", "aarch64-freestanding-none", ("-mcpu=cortex_a53",))
 WASI = Target("wasi", "wasm32-wasi")
 
 
-def run_tool(arguments: Sequence[str], *, cwd: Path | None = None) -> str:
-    """Run ``python -m ziglang ARGUMENTS`` and return what it printed; ToolError if it fails or takes too long."""
-    command = [sys.executable, "-m", "ziglang", *arguments]
+@cache
+def _program() -> str:
+    """Path of the wheel's program: a Python that only starts it would cost as much as a small file's compilation."""
     compiler_version()
+    program = distribution("ziglang").locate_file("ziglang/zig")
+    return str(program)
+
+
+def run_tool(arguments: Sequence[str], *, cwd: Path | None = None) -> str:
+    """Run ``zig ARGUMENTS`` and return what it printed; ToolError if it fails or takes too long."""
+    command = [_program(), *arguments]
     try:
         done = subprocess.run(
             command,

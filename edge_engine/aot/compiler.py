@@ -55,6 +55,8 @@ FLAGS = (
     "-fno-sanitize=all",
     "-fno-omit-frame-pointer",
     "-mno-omit-leaf-frame-pointer",
+    "-Xclang",
+    "-disable-lifetime-markers",  # every jump out of a block would end its variables' lives, one by one
     "-fno-vectorize",  # accesses are volatile: there is nothing to find
     "-fno-slp-vectorize",
     "-mllvm",
@@ -131,9 +133,8 @@ def _build(
     sources = []
     for number, part in enumerate(parts):
         source = folder / f"part{number:03}.c"
-        source.write_text(part)
+        source.write_text(part if number else f'{part}\n#include "support.c"\n')
         sources.append(source)
-    sources.append(HERE / "support.c")
     done = 0
     progress(0, len(sources))
 

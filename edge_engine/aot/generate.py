@@ -16,9 +16,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
 
 from edge_engine.aot.reader import Function, FunctionType, Instruction, ModuleReader, instructions
 from edge_engine.aot.values import LOAD_ROWS, STORE_ROWS, computations, vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Generated", "generate"]
 
@@ -35,8 +40,10 @@ FROM_SLOT = {
 ACCUMULATORS = {"v": "fa", "i": "(uint32_t)acc", "I": "acc", "f": "fresult", "F": "dresult"}
 LONGEST = 100  # characters of an expression before it is given a name
 MOST_LOCALS = 8000  # as the interpreter: slots of a frame
-PART_BYTES = 250_000  # of C in one file
+PART_BYTES = 24_000  # of WebAssembly before another file begins: two compilers share what is larger
 KEEPS_TYPE = re.compile(r"_(ADD|SUB|MUL|AND|OR|XOR|SHL|SHR_U|ROTL|ROTR|CLZ|CTZ|POPCNT)$")
+PARENTHESES = re.compile(r"[()]")
+OPERANDS = re.compile(r"\b([ab])\b")
 TAIL_CALLS = {"RETURN_CALL", "RETURN_CALL_INDIRECT"}
 CALLS = {"CALL", "CALL_INDIRECT"}
 MEMORY_HELPERS = {"MEMORY_COPY": "memory_copy", "MEMORY_FILL": "memory_fill"}
@@ -85,12 +92,20 @@ def _canonical(module: ModuleReader) -> list[int]:
 
 def _is_closed(text: str) -> bool:
     """Tell whether the text is one pair of parentheses."""
+    if not text.startswith("("):
+        return False
     depth = 0
-    for n, letter in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(letter, 0)
+    for parenthesis in PARENTHESES.finditer(text):
+        depth += 1 if parenthesis[0] == "(" else -1
         if depth == 0:
-            return n == len(text) - 1
+            return parenthesis.end() == len(text)
     return False
+
+
+@cache
+def _pieces(text: str) -> tuple[str, ...]:
+    """Split C over ``a`` and ``b`` at those names, which stand at odd places."""
+    return tuple(OPERANDS.split(text))
 
 
 class _Plan:
@@ -180,6 +195,9 @@ class _Plan:
 class _Writer:
     """Writes one function."""
 
+    written_by: ClassVar[dict[str, Callable[[_Writer, Instruction], bool]]] = {}
+    """The method that writes an instruction, by its name, once that has been found out."""
+
     def __init__(self, plan: _Plan, function: Function) -> None:
         self.plan = plan
         self.module = plan.module
@@ -193,6 +211,7 @@ class _Writer:
         self.skipped = 0
         self.uses_memory = False
         self.calls = False
+        self.slots = 0  # of `s`, where the engine takes operands and leaves results
         self.charges: list[tuple[int, int]] = []  # line of each head, instructions behind it
         self.open_charges: list[int] = []
 
@@ -451,7 +470,7 @@ class _Writer:
         else:
             self.emit(f"{call};")
 
-    def fill_slots(self, values: list[_Entry], least: int = 1) -> None:
+    def fill_slots(self, values: list[_Entry], least: int = 0) -> None:
         texts: list[str] = []
         for entry in values:
             if entry.kind == "v":
@@ -459,7 +478,9 @@ class _Writer:
                 texts += [f"((ee_u64x2){name})[0]", f"((ee_u64x2){name})[1]"]
             else:
                 texts.append(TO_SLOT[entry.kind].format(entry.text))
-        self.emit(f"uint64_t s[{max(least, len(texts))}] = {{{', '.join(texts) or '0'}}};")
+        self.slots = max(self.slots, 1, least, len(texts))
+        for n, text in enumerate(texts):
+            self.emit(f"s[{n}] = {text};")
 
     def results_from_slots(self, names: list[str], results: str) -> None:
         at = 0
@@ -661,12 +682,12 @@ class _Writer:
         params, _, result = instruction.row.signature.partition(":")
         values = self.pop_many(len(params))
         for n, letter in enumerate("ab"[: len(values)]):
-            if computation.check or len(re.findall(rf"\b{letter}\b", computation.value)) > 1:
+            if computation.check or _pieces(computation.value)[1::2].count(letter) > 1:
                 values[n] = self.named(values[n])
         by_letter = dict(zip("ab", values, strict=False))
 
         def put(text: str) -> str:
-            return re.sub(r"\b[ab]\b", lambda match: by_letter[match[0]].text, text)
+            return "".join(by_letter[part].text if n % 2 else part for n, part in enumerate(_pieces(text)))
 
         if computation.check:
             self.emit(put(computation.check))
@@ -674,7 +695,7 @@ class _Writer:
         if result in "iI" and not KEEPS_TYPE.search(instruction.row.name):
             text = f"({CTYPES[result]}){text}"
         used = frozenset[int]().union(*(entry.locals for entry in values))
-        self.push(text if text.startswith("(") and _is_closed(text) else f"({text})", result, used)
+        self.push(text if _is_closed(text) else f"({text})", result, used)
         return True
 
     def vector(self, instruction: Instruction) -> bool:
@@ -711,12 +732,20 @@ class _Writer:
                 return
             if name != "END" and (name != "ELSE" or self.skipped):
                 return
+        known = self.written_by.get(name)
+        if known is not None:
+            known(self, instruction)
+            return
+        kind = type(self)
         parts = (
-            *(self.control, self.tail_call, self.variable, self.parametric),
-            *(self.access, self.bulk, self.compute, self.vector),
+            *(kind.control, kind.tail_call, kind.variable, kind.parametric),
+            *(kind.access, kind.bulk, kind.compute, kind.vector),
         )
-        if not any(part(instruction) for part in parts):
-            raise RuntimeError(f"the native compiler does not know {instruction.row.text}")
+        for part in parts:
+            if part(self, instruction):
+                self.written_by[name] = part
+                return
+        raise RuntimeError(f"the native compiler does not know {instruction.row.text}")
 
     def write(self) -> str:
         function = self.function
@@ -731,6 +760,8 @@ class _Writer:
             head.append("    WN_STACK();")
         if self.uses_memory:
             head.append(f"    uint8_t *mem = {self.plan.base};")
+        if self.slots:
+            head.append(f"    uint64_t s[{self.slots}];")
         first = len(function.type.params)
         for n, kind in enumerate(function.locals, first):
             head.append(f"    {CTYPES[kind]} l{n} = {'{0}' if kind == 'v' else '0'};")
@@ -785,7 +816,7 @@ def generate(module: ModuleReader, *, fuel: bool = False, prefix: str = "") -> G
             parts.append([])
             size = 0
         parts[-1].append(text)
-        size += len(text)
+        size += function.end - function.begin
     return Generated(
         tuple("\n\n".join([top, *part]) + "\n" for part in parts),
         tuple(function.index for function in functions),

@@ -57,9 +57,9 @@ class OpRow:
     signature: str
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Instruction:
-    """One instruction; which fields mean something depends on ``row.immediate``."""
+    """One instruction; which fields mean something depends on ``row.immediate``. Not frozen: there are very many."""
 
     row: OpRow
     at: int  # bytes from the module's start
@@ -99,6 +99,10 @@ class _Bytes:
         return self.data[self.at - size : self.at]
 
     def unsigned(self) -> int:
+        value = self.data[self.at]
+        if value < CONTINUES:  # as nearly all are
+            self.at += 1
+            return value
         value = shift = 0
         while True:
             byte = self.byte()
