@@ -10,6 +10,7 @@ Contract: it ends at SIGTERM, with exit code 0, and when the other end of the so
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -19,6 +20,9 @@ from fleet.context import Fleet
 from fleet.settings import Settings
 
 __all__ = ["SWITCH_S"]
+
+NICE = 5
+"""Added to a worker's: who looks at a page waits for it, and no device does for a thousandth of a second."""
 
 SWITCH_S = 0.0002
 """Python lets go of its lock for each row that SQLite gives, and a thread that wants it back waits so long while
@@ -51,6 +55,7 @@ async def _until_closed(sock: socket.socket, fleet: Fleet) -> None:
 
 def main(descriptor: str) -> None:
     """Work until told to stop."""
+    os.nice(NICE)
     sys.setswitchinterval(SWITCH_S)
     with socket.socket(fileno=int(descriptor)) as sock:
         asyncio.run(_work(Settings.load(), sock))
