@@ -7,7 +7,7 @@ LEB128), 5.5.3 (custom section).
 
 from __future__ import annotations
 
-__all__ = ["custom_section", "decode_unsigned", "encode_signed", "encode_unsigned"]
+__all__ = ["custom_section", "decode_unsigned", "encode_unsigned"]
 
 BITS = 7  # of a number in each byte
 CONTINUES = 1 << BITS  # bit of a byte that is not the last
@@ -22,15 +22,6 @@ def encode_unsigned(value: int) -> bytes:
         out.append(value % CONTINUES | CONTINUES)
         value >>= BITS
     return bytes([*out, value])
-
-
-def encode_signed(value: int) -> bytes:
-    """Encode a number in two's complement."""
-    out = bytearray()
-    while not -CONTINUES // 2 <= value < CONTINUES // 2:
-        out.append(value % CONTINUES | CONTINUES)
-        value >>= BITS
-    return bytes([*out, value % CONTINUES])
 
 
 def decode_unsigned(data: bytes, at: int, end: int | None = None) -> tuple[int, int]:

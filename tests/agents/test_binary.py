@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.binary import custom_section, decode_unsigned, encode_signed, encode_unsigned
+from agent.binary import custom_section, decode_unsigned, encode_unsigned
 from agent.module_file import custom_section as content_of
+from tests.engine.binary import encode_signed
 
 
 @given(st.integers(0, (1 << 32) - 1), st.binary(max_size=3))

@@ -10,12 +10,21 @@ from agent.binary import encode_unsigned
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["function_type", "module", "name", "section", "vector"]
+__all__ = ["encode_signed", "function_type", "module", "name", "section", "vector"]
 
 HEADER = b"\0asm\1\0\0\0"
 TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, CODE, DATA, DATA_COUNT = range(1, 13)
 # Data count stands before the code that needs it.
 ORDER = (TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, DATA_COUNT, CODE, DATA)
+
+
+def encode_signed(value: int) -> bytes:
+    """A number in two's complement, as LEB128."""
+    out = bytearray()
+    while not -64 <= value < 64:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value & 0x7F])
 
 
 def vector(items: Sequence[bytes]) -> bytes:

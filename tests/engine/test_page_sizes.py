@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.binary import encode_signed, encode_unsigned
+from agent.binary import encode_unsigned
 from edge_engine import (
     ArenaTooSmall,
     InvalidModule,
@@ -22,7 +22,7 @@ from edge_engine import (
 )
 from edge_engine import Instance as EngineInstance
 from tests.engine import binary
-from tests.engine.binary import CODE, DATA, EXPORTS, FUNCTIONS, IMPORTS, MEMORIES, TYPES
+from tests.engine.binary import CODE, DATA, EXPORTS, FUNCTIONS, IMPORTS, MEMORIES, TYPES, encode_signed
 from tests.engine.sanitized import run_with_explicit_checks
 
 I32, I64 = 0x7F, 0x7E

@@ -18,8 +18,9 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.binary import encode_signed, encode_unsigned
+from agent.binary import encode_unsigned
 from tests.engine import binary
+from tests.engine.binary import encode_signed
 
 __all__ = ["HOSTS", "generate"]
 

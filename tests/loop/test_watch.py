@@ -122,28 +122,21 @@ def test_one_command_and_one_save_from_nothing_to_a_changed_line(tmp_path: Path,
         watched.expect("good morning from blink\n")
 
 
-def test_a_place_that_there_is_not_is_refused_before_a_project_is_made(tmp_path: Path) -> None:
+def refusal(folder: Path, *arguments: str) -> str:
+    """What a command that is refused for its options says."""
     done = subprocess.run(
-        [WASEL, "new", "blink", "--watch", "moon"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
+        [WASEL, *arguments], cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert done.returncode == 2
-    assert "moon: not supported; there is: qemu, sel4, sim" in done.stderr
+    return done.stderr
+
+
+def test_a_place_that_there_is_not_is_refused_before_a_project_is_made(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "new", "blink", "--watch", "moon")
+    assert "moon: not supported; there is: qemu, sel4, sim" in said
     assert list(tmp_path.iterdir()) == []
 
 
 def test_options_that_contradict_are_refused(project: Path) -> None:
-    done = subprocess.run(
-        [WASEL, "watch", "--on", "sim", "--port", "/dev/null"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "leave it out to use --device or --port" in done.stderr
+    said = refusal(project, "watch", "--on", "sim", "--port", "/dev/null")
+    assert "leave it out to use --device or --port" in said

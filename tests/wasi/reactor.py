@@ -10,7 +10,8 @@ Source: WebAssembly core specification, chapter 5 "Binary Format".
 
 from __future__ import annotations
 
-from agent.binary import decode_unsigned, encode_signed, encode_unsigned
+from agent.binary import decode_unsigned, encode_unsigned
+from tests.engine.binary import encode_signed
 
 __all__ = ["command"]
 
