@@ -60,7 +60,10 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--only-aarch64", action="store_true", help="aarch64 under QEMU and nothing else")
     parser.add_argument("--output", type=Path, default=None, help="results.json (default: bench/results.json)")
     parser.add_argument("--plot", type=Path, default=None, help="SVG (default: docs/bench-interpreter.svg)")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.plot and options.peer and not set(options.peer) & set(PLOT_PEERS):
+        parser.error(f"--plot draws {', '.join(PLOT_PEERS)}: measure one of them (--peer), or leave --plot out")
+    return options
 
 
 async def start_clients(stack: AsyncExitStack, commands: Sequence[tuple[Peer, Sequence[str]]]) -> list[Client]:

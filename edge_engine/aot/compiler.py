@@ -60,14 +60,21 @@ FLAGS = (
     "-fno-vectorize",  # accesses are volatile: there is nothing to find
     "-fno-slp-vectorize",
     "-mllvm",
-    "-grow-region-complexity-budget=500",  # of 10,000: splitting live ranges takes a quarter of the time otherwise
-    "-mllvm",
     "-enable-shrink-wrap=false",  # a trap must find the frame of its function
     f"-I{HERE}",
     f"-I{ENGINE_INCLUDE}",
 )
-NO_UNROLLING = ("-fno-unroll-loops",)
-"""Without fuel: unrolled loops charge it in one go; all else was unrolled where the module was made."""
+WITHOUT_FUEL = (
+    "-fno-unroll-loops",  # all was unrolled where the module was made
+    "-mllvm",
+    "-disable-lsr",  # a fourteenth of the time, for a hundredth of the speed
+    "-mllvm",
+    "-grow-region-complexity-budget=50",  # of 10,000: splitting live ranges takes a quarter of the time otherwise
+)
+WITH_FUEL = (  # unrolled loops charge it in one go, and what it costs in a loop depends on the loop's registers
+    "-mllvm",
+    "-grow-region-complexity-budget=500",
+)
 SOURCES = ("generate.py", "reader.py", "values.py", "section.py", "generated.h", "support.c", "code.ld", "compiler.py")
 ENGINE_SOURCES = ("src/native.h", "src/runtime.h", "src/module.h", "src/numeric.h", "src/vector.h", "src/arena.h")
 ENGINE_TABLES = ("operations.py", "operations_simd.py", "src/opcodes.def")
@@ -194,7 +201,7 @@ def compile_modules(
     else:
         parts = generated[0].parts if len(modules) == 1 else ("\n".join(part for of in generated for part in of.parts),)
         with tempfile.TemporaryDirectory(prefix="wasel-native-") as folder:
-            elf = _build(parts, target, Path(folder), progress, () if fuel else NO_UNROLLING)
+            elf = _build(parts, target, Path(folder), progress, WITH_FUEL if fuel else WITHOUT_FUEL)
         if use_cache:
             _keep(kept, elf)
     text, symbols = _symbols(elf)

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from bench import BenchError, DisagreementError
-from bench.__main__ import plotted
+from bench.__main__ import arguments, plotted
 from bench.kernels import SOURCES
 from bench.measure import KernelTimes
 from bench.plot import draw
@@ -157,3 +157,10 @@ def test_committed_results_are_complete():
     assert content["interpreter"]["geomean_vs_wasm3"] > 0
     for kernel in content["kernels"].values():
         assert {"c", "wasel", "wasm3", "wasmtime"} <= kernel["peers"].keys()
+
+
+def test_a_plot_of_none_of_its_peers_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        arguments(["--peer", "c", "--peer", "wasel-native", "--plot", "plot.svg"])
+    assert "--plot draws wasel, wasm3, wasmtime: measure one of them (--peer)" in capsys.readouterr().err
+    assert arguments(["--peer", "wasm3", "--plot", "plot.svg"]).plot.name == "plot.svg"
