@@ -19,12 +19,13 @@ from edge_engine.files import write_if_changed
 from edge_engine.operations import OPERAND_SIZES, Operation, Shape, all_operations
 from edge_engine.paths import BUILD
 
-__all__ = ["GENERATED", "generated_sources", "read_superinstructions"]
+__all__ = ["GENERATED", "ORDER", "generated_sources", "handler_keys", "read_superinstructions"]
 
 FOLDER = Path(__file__).resolve().parent
 GENERATED = BUILD / "generated" / "engine"
 SUPERINSTRUCTIONS = FOLDER / "superinstructions.txt"
-INPUTS = (Path(__file__).resolve(), FOLDER / "operations.py", FOLDER / "operations_simd.py", SUPERINSTRUCTIONS)
+ORDER = FOLDER / "handler_order.txt"
+INPUTS = (Path(__file__).resolve(), FOLDER / "operations.py", FOLDER / "operations_simd.py", SUPERINSTRUCTIONS, ORDER)
 HANDLER_WORD = 2  # bytes before the first operand; pinned to EE_HANDLER_BYTES by the generated code
 MAX_PARTS = 8  # operations in a superinstruction; the translator's window holds twice as many
 TOP = (
@@ -37,7 +38,10 @@ LEAST_PIECES = 3  # in a window: for fewer, taking it apart costs more code than
 WINDOW_KINDS = "sdhiL"
 WINDOW_READS = re.compile(r"\b(EE_BRANCH|U16|I16|U32|I32|SLOT|S32|S64|SF32|SF64|SV)\((\d+)\)")
 LONG_READS = frozenset({"U32", "I32", "EE_BRANCH"})  # 4 bytes; the others 2
-PAGES = 30  # about as many as handlers fill on aarch64
+PAGES = 30
+
+
+_Handler = tuple[str, tuple[Operation, ...]]  # name, parts
 
 
 def read_superinstructions(names: set[str]) -> list[tuple[str, ...]]:
@@ -56,17 +60,30 @@ def read_superinstructions(names: set[str]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(rows))
 
 
+def _key(parts: tuple[Operation, ...]) -> str:
+    return " ".join(part.name for part in parts)
+
+
+def _read_order() -> list[str]:
+    """Handlers' parts in the order of their addresses (bench/layout.py); others stand behind them."""
+    return [line for line in ORDER.read_text().splitlines() if not line.startswith("#")]
+
+
+def handler_keys() -> dict[str, str]:
+    """Return what handler_order.txt calls each handler, by the name that it has in the generated code."""
+    operations, _ = all_operations()
+    rows = read_superinstructions({operation.name for operation in operations})
+    return {operation.name: operation.name for operation in operations} | {
+        f"x{number}": " ".join(row) for number, row in enumerate(rows)
+    }
+
+
 def _size(operation: Operation) -> int:
     return sum(OPERAND_SIZES[kind] for kind in operation.operands)
 
 
 def _windows(parts: tuple[Operation, ...]) -> list[int]:
-    """Where the windows of a handler begin; its operands lie in them and the next handler's word, as far as it pays.
-
-    With floating-point operations it does not: measured under QEMU, whose calls of helpers leave few registers.
-    """
-    if any("FA64" in part.body or "FA32" in part.body for part in parts):
-        return []
+    """Where the windows of a handler begin; its operands lie in them and the next handler's word, as far as it pays."""
     pieces = []
     at = HANDLER_WORD
     for kind in "".join(part.operands for part in parts):
@@ -124,7 +141,9 @@ def _handler(name: str, parts: tuple[Operation, ...]) -> str:
         if window is None:
             lines.append(f"    EE_GO(pc + {at});")
         else:
-            lines.append(f"    EE_GO_ON({at}, WU16(w{window}, {at - windows[window]}, {at}));")
+            if any("FA64" in part.body or "FA32" in part.body for part in parts):
+                lines.append(f"    EE_LATE(w{window});")
+            lines.append(f"    EE_GO_ON({at}, WWORD(w{window}, {at - windows[window]}, {at}));")
     lines.append("}")
     return "\n".join(re.sub(r"  +(?=\S)", " ", line) if line.startswith("    {") else line for line in lines)
 
@@ -160,7 +179,14 @@ def _layout(operation: Operation) -> int:
     return code
 
 
-def _header(operations: tuple[Operation, ...], ends: tuple[str, str], nodes: list[_Node]) -> str:
+def _header(operations: tuple[Operation, ...], orders: dict[str, list[_Handler]], nodes: list[_Node]) -> str:
+    ends = "\n".join(
+        f"{condition}\n"
+        f"#define EE_FIRST_HANDLER ee_h_{handlers[0][0]}\n"
+        f'#define EE_FIRST_HANDLER_NAME "ee_h_{handlers[0][0]}"\n'
+        f"#define EE_LAST_HANDLER ee_h_{handlers[-1][0]}"
+        for condition, handlers in orders.items()
+    )
     rows = "\n".join(f"    EE_DO_{operation.name}," for operation in operations)
     return f"""{TOP}#pragma once
 
@@ -175,8 +201,8 @@ enum {{
 }};
 
 /* The lowest and the highest. */
-#define EE_FIRST_HANDLER ee_h_{ends[0]}
-#define EE_LAST_HANDLER ee_h_{ends[1]}
+{ends}
+#endif
 EE_HANDLER EE_FIRST_HANDLER(EE_ARGS);
 EE_HANDLER EE_LAST_HANDLER(EE_ARGS);
 
@@ -211,23 +237,27 @@ def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], nodes:
     return "\n".join(out)
 
 
-def _handlers(handlers: list[tuple[str, tuple[Operation, ...]]], numbered: list[str]) -> str:
+def _handlers(orders: dict[str, list[_Handler]], numbered: list[str]) -> str:
     """One file: the words that lead to handlers are distances in it, which the assembler knows.
 
-    ``numbered``: names in the order of the words.
+    ``orders``: handlers in the order of their addresses by the condition that it holds under; ``numbered``: names
+    in the order of the words.
     """
-    first = handlers[0][0]
-    out = [f'{TOP}#include "handlers.h"\n']
-    out += [f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name, _ in handlers]
-    out += [f"\n{_handler(name, parts)}" for name, parts in handlers]
+    out = [f'{TOP}#include "operations.h"\n#include "handlers.h"\n']
+    out += [f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name in sorted(set(numbered))]
+    out += ["EE_FIRST_HANDLER_ALIGNED EE_FIRST_HANDLER(EE_ARGS);"]
+    for condition, handlers in orders.items():
+        out += [f"\n{condition}"]
+        out += [f"\n{_handler(name, parts)}" for name, parts in handlers]
     out += [
+        "\n#endif",
         "\n__asm__(",
         '    ".pushsection .rodata.ee_handler_words, \\"a\\", %progbits\\n"',
         '    ".balign 4\\n"',
         '    ".globl ee_handler_words\\n"',
         '    ".hidden ee_handler_words\\n"',
         '    "ee_handler_words:\\n"',
-        *(f'    EE_HANDLER_WORD("ee_h_{name}", "ee_h_{first}")' for name in numbered),
+        *(f'    EE_HANDLER_WORD("ee_h_{name}", EE_FIRST_HANDLER_NAME)' for name in numbered),
         '    ".popsection\\n");\n',
     ]
     return "\n".join(out)
@@ -238,19 +268,21 @@ def _files(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], rows: l
     by_name = {operation.name: operation for operation in operations}
     if any(by_name[part].ends for row in rows for part in row[:-1]):
         raise ValueError(f"{SUPERINSTRUCTIONS.name}: an operation that ends a sequence stands before its end")
-    handlers: list[tuple[str, tuple[Operation, ...]]] = [(operation.name, (operation,)) for operation in operations]
+    handlers: list[_Handler] = [(operation.name, (operation,)) for operation in operations]
     handlers += [(f"x{number}", tuple(by_name[part] for part in row)) for number, row in enumerate(rows)]
     names = [name for name, _ in handlers]
     nodes = _trie(operations, rows)
-    # Neighbours are often used together. QEMU finds code by a hash in which instructions of one page easily collide, so
-    # they are dealt out to pages.
-    handlers = [handler for first in range(PAGES) for handler in handlers[first::PAGES]]
+    place = {key: at for at, key in enumerate(_read_order())}
+    orders = {
+        "#if defined(__aarch64__)": sorted(handlers, key=lambda handler: place.get(_key(handler[1]), len(place))),
+        "#else": [handler for first in range(PAGES) for handler in handlers[first::PAGES]],
+    }
     long_nodes = nodes[1 + len(nodes[0].edges) :]
     numbered = names[: len(operations)] + [names[0] if node.row is None else f"x{node.row}" for node in long_nodes]
     return {
-        "operations.h": _header(operations, (handlers[0][0], handlers[-1][0]), nodes),
+        "operations.h": _header(operations, orders, nodes),
         "handler_tables.c": _tables(operations, shapes, nodes),
-        "handlers.c": _handlers(handlers, numbered),
+        "handlers.c": _handlers(orders, numbered),
     }
 
 

@@ -53,6 +53,12 @@ typedef enum ee_trap (*ee_handler)(EE_ARGS);
 #define EE_HANDLER_ALIGNMENT (2 << EE_HANDLER_SHIFT)
 #endif
 #define EE_HANDLER __attribute__((aligned(EE_HANDLER_ALIGNMENT), visibility("hidden"))) enum ee_trap
+/* The first one: the others' places in pages depend on it (bench/layout.py). */
+#if defined(__aarch64__)
+#define EE_FIRST_HANDLER_ALIGNED __attribute__((aligned(4096), visibility("hidden"))) enum ee_trap
+#else
+#define EE_FIRST_HANDLER_ALIGNED EE_HANDLER
+#endif
 typedef uint16_t ee_word __attribute__((aligned(1)));
 #define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + ((uint64_t)*(const ee_word *)(p) << EE_HANDLER_SHIFT)))
 
@@ -89,12 +95,21 @@ typedef uint16_t ee_word __attribute__((aligned(1)));
 #define EE_OPERANDS(n, offset)                     \
     uint64_t w##n = *(const ee_u64u *)(pc + (offset)); \
     __asm__("" : "+r"(w##n), "+r"(pc))
+#define WWORD(w, at, offset)                                                        \
+    ({                                                                              \
+        uint64_t word_;                                                             \
+        __asm__("ubfx %0, %1, %2, #16" : "=r"(word_) : "r"(w), "i"(8 * (at)));      \
+        word_;                                                                      \
+    })
+#define EE_LATE(w) __asm__("" : "+r"(w), "+w"(fa))
 #define WU16(w, at, offset) ((uint16_t)((w) >> (8 * (at))))
 #define WI16(w, at, offset) ((int16_t)((w) >> (8 * (at))))
 #define WU32(w, at, offset) ((uint32_t)((w) >> (8 * (at))))
 #define WI32(w, at, offset) ((int32_t)((w) >> (8 * (at))))
 #else
 #define EE_OPERANDS(n, offset) (void)0
+#define WWORD(w, at, offset) U16(offset)
+#define EE_LATE(w) (void)0
 #define WU16(w, at, offset) U16(offset)
 #define WI16(w, at, offset) I16(offset)
 #define WU32(w, at, offset) U32(offset)
