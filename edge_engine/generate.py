@@ -38,8 +38,6 @@ LEAST_PIECES = 3  # in a window: for fewer, taking it apart costs more code than
 WINDOW_KINDS = "sdhiL"
 WINDOW_READS = re.compile(r"\b(EE_BRANCH|U16|I16|U32|I32|SLOT|S32|S64|SF32|SF64|SV)\((\d+)\)")
 LONG_READS = frozenset({"U32", "I32", "EE_BRANCH"})  # 4 bytes; the others 2
-PAGES = 30
-
 
 _Handler = tuple[str, tuple[Operation, ...]]  # name, parts
 
@@ -179,14 +177,7 @@ def _layout(operation: Operation) -> int:
     return code
 
 
-def _header(operations: tuple[Operation, ...], orders: dict[str, list[_Handler]], nodes: list[_Node]) -> str:
-    ends = "\n".join(
-        f"{condition}\n"
-        f"#define EE_FIRST_HANDLER ee_h_{handlers[0][0]}\n"
-        f'#define EE_FIRST_HANDLER_NAME "ee_h_{handlers[0][0]}"\n'
-        f"#define EE_LAST_HANDLER ee_h_{handlers[-1][0]}"
-        for condition, handlers in orders.items()
-    )
+def _header(operations: tuple[Operation, ...], handlers: list[_Handler], nodes: list[_Node]) -> str:
     rows = "\n".join(f"    EE_DO_{operation.name}," for operation in operations)
     return f"""{TOP}#pragma once
 
@@ -201,8 +192,8 @@ enum {{
 }};
 
 /* The lowest and the highest. */
-{ends}
-#endif
+#define EE_FIRST_HANDLER ee_h_{handlers[0][0]}
+#define EE_LAST_HANDLER ee_h_{handlers[-1][0]}
 EE_HANDLER EE_FIRST_HANDLER(EE_ARGS);
 EE_HANDLER EE_LAST_HANDLER(EE_ARGS);
 
@@ -237,27 +228,24 @@ def _tables(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], nodes:
     return "\n".join(out)
 
 
-def _handlers(orders: dict[str, list[_Handler]], numbered: list[str]) -> str:
+def _handlers(handlers: list[_Handler], numbered: list[str]) -> str:
     """One file: the words that lead to handlers are distances in it, which the assembler knows.
 
-    ``orders``: handlers in the order of their addresses by the condition that it holds under; ``numbered``: names
-    in the order of the words.
+    ``handlers``: in the order of their addresses; ``numbered``: names in the order of the words.
     """
-    out = [f'{TOP}#include "operations.h"\n#include "handlers.h"\n']
-    out += [f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name in sorted(set(numbered))]
-    out += ["EE_FIRST_HANDLER_ALIGNED EE_FIRST_HANDLER(EE_ARGS);"]
-    for condition, handlers in orders.items():
-        out += [f"\n{condition}"]
-        out += [f"\n{_handler(name, parts)}" for name, parts in handlers]
+    first = handlers[0][0]
+    out = [f'{TOP}#include "handlers.h"\n']
+    out += [f"EE_HANDLER ee_h_{name}(EE_ARGS);" for name, _ in handlers]
+    out += [f"EE_FIRST_HANDLER_ALIGNED ee_h_{first}(EE_ARGS);"]
+    out += [f"\n{_handler(name, parts)}" for name, parts in handlers]
     out += [
-        "\n#endif",
         "\n__asm__(",
         '    ".pushsection .rodata.ee_handler_words, \\"a\\", %progbits\\n"',
         '    ".balign 4\\n"',
         '    ".globl ee_handler_words\\n"',
         '    ".hidden ee_handler_words\\n"',
         '    "ee_handler_words:\\n"',
-        *(f'    EE_HANDLER_WORD("ee_h_{name}", EE_FIRST_HANDLER_NAME)' for name in numbered),
+        *(f'    EE_HANDLER_WORD("ee_h_{name}", "ee_h_{first}")' for name in numbered),
         '    ".popsection\\n");\n',
     ]
     return "\n".join(out)
@@ -273,16 +261,13 @@ def _files(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], rows: l
     names = [name for name, _ in handlers]
     nodes = _trie(operations, rows)
     place = {key: at for at, key in enumerate(_read_order())}
-    orders = {
-        "#if defined(__aarch64__)": sorted(handlers, key=lambda handler: place.get(_key(handler[1]), len(place))),
-        "#else": [handler for first in range(PAGES) for handler in handlers[first::PAGES]],
-    }
+    handlers.sort(key=lambda handler: place.get(_key(handler[1]), len(place)))
     long_nodes = nodes[1 + len(nodes[0].edges) :]
     numbered = names[: len(operations)] + [names[0] if node.row is None else f"x{node.row}" for node in long_nodes]
     return {
-        "operations.h": _header(operations, orders, nodes),
+        "operations.h": _header(operations, handlers, nodes),
         "handler_tables.c": _tables(operations, shapes, nodes),
-        "handlers.c": _handlers(orders, numbered),
+        "handlers.c": _handlers(handlers, numbered),
     }
 
 

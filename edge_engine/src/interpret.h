@@ -53,12 +53,8 @@ typedef enum ee_trap (*ee_handler)(EE_ARGS);
 #define EE_HANDLER_ALIGNMENT (2 << EE_HANDLER_SHIFT)
 #endif
 #define EE_HANDLER __attribute__((aligned(EE_HANDLER_ALIGNMENT), visibility("hidden"))) enum ee_trap
-/* The first one: the others' places in pages depend on it (bench/layout.py). */
-#if defined(__aarch64__)
+/* The first one begins a page: the others' places in pages depend on it (bench/layout.py). */
 #define EE_FIRST_HANDLER_ALIGNED __attribute__((aligned(4096), visibility("hidden"))) enum ee_trap
-#else
-#define EE_FIRST_HANDLER_ALIGNED EE_HANDLER
-#endif
 typedef uint16_t ee_word __attribute__((aligned(1)));
 #define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + ((uint64_t)*(const ee_word *)(p) << EE_HANDLER_SHIFT)))
 
@@ -89,7 +85,8 @@ typedef uint16_t ee_word __attribute__((aligned(1)));
 /*
  * Windows: eight bytes of an instruction read at once, perhaps beyond its end, and pieces of them (generate.py). Under an
  * emulator each load costs far more than taking a piece out of a register, and on a small processor as much. Elsewhere
- * there are none.
+ * there are none. WWORD is the next handler's word; EE_LATE has it taken out of its window only when floating point is
+ * computed: QEMU calls functions of its own for that, and kernels of floating point took up to a quarter longer.
  */
 #if defined(__aarch64__)
 #define EE_OPERANDS(n, offset)                     \

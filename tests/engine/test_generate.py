@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables that the engine is generated from fit each other."""
+
+from __future__ import annotations
+
+from edge_engine.generate import ORDER, handler_keys
+
+
+def test_the_order_of_handlers_names_each_once():
+    order = [line for line in ORDER.read_text().splitlines() if not line.startswith("#")]
+    assert sorted(order) == sorted(handler_keys().values()), "run python -m bench.layout"
