@@ -63,6 +63,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.plot and options.peer and not set(options.peer) & set(PLOT_PEERS):
         parser.error(f"--plot draws {', '.join(PLOT_PEERS)}: measure one of them (--peer), or leave --plot out")
+    if options.only_aarch64 and options.peer:
+        parser.error("--peer chooses among the peers of this machine: leave it or --only-aarch64 out")
     return options
 
 

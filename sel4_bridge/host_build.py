@@ -42,7 +42,7 @@ def build_host() -> Path:
     """Build the host runner's program, quickly when nothing changed; ToolError if the compiler refuses."""
     write_generated()
     objects = [
-        *compile_objects(ENGINE_SOURCES, _OUT / "engine", HOST, ENGINE_FLAGS),
+        *compile_objects(ENGINE_SOURCES, _OUT / "runner", HOST, ENGINE_FLAGS),
         *compile_objects(HOST_SOURCES, _OUT / "runner", HOST, HOST_FLAGS),
     ]
     return link(objects, HOST_BINARY, HOST)

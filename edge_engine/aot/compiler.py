@@ -35,6 +35,31 @@ TARGETS = {
     "aarch64": Target("native-aarch64", "aarch64-freestanding-none", ("-mcpu=cortex_a53",)),
 }
 EMULATIONS = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
+NOT_AGAIN = (
+    "adce",
+    "branch-folder",
+    "called-value-propagation",
+    "canon-freeze",
+    "constraint-elimination",
+    "correlated-propagation",
+    "dse",
+    "early-cse",
+    "globalopt",
+    "gvn",
+    "indvars",
+    "instcombine",
+    "ipsccp",
+    "licm",
+    "loop-deletion",
+    "loop-idiom",
+    "loop-instsimplify",
+    "loop-rotate",
+    "memcpyopt",
+    "reassociate",
+    "sccp",
+)
+"""Passes of the compiler that the one that made the module has run; they would find next to nothing and take a third of
+the time. Measured one by one: without jump-threading, machine-sink or codegenprepare code is slower."""
 FLAGS = (
     "-std=c17",
     "-O2",
@@ -60,21 +85,16 @@ FLAGS = (
     "-fno-vectorize",  # accesses are volatile: there is nothing to find
     "-fno-slp-vectorize",
     "-mllvm",
+    f"-opt-disable={','.join(NOT_AGAIN)}",
+    "-mllvm",
+    "-grow-region-complexity-budget=50",  # of 10,000: splitting live ranges takes a quarter of the time otherwise
+    "-mllvm",
     "-enable-shrink-wrap=false",  # a trap must find the frame of its function
     f"-I{HERE}",
     f"-I{ENGINE_INCLUDE}",
 )
-WITHOUT_FUEL = (
-    "-fno-unroll-loops",  # all was unrolled where the module was made
-    "-mllvm",
-    "-disable-lsr",  # a fourteenth of the time, for a hundredth of the speed
-    "-mllvm",
-    "-grow-region-complexity-budget=50",  # of 10,000: splitting live ranges takes a quarter of the time otherwise
-)
-WITH_FUEL = (  # unrolled loops charge it in one go, and what it costs in a loop depends on the loop's registers
-    "-mllvm",
-    "-grow-region-complexity-budget=500",
-)
+NO_UNROLLING = ("-fno-unroll-loops",)
+"""Without fuel: unrolled loops charge it in one go; all else was unrolled where the module was made."""
 SOURCES = ("generate.py", "reader.py", "values.py", "section.py", "generated.h", "support.c", "code.ld", "compiler.py")
 ENGINE_SOURCES = ("src/native.h", "src/runtime.h", "src/module.h", "src/numeric.h", "src/vector.h", "src/arena.h")
 ENGINE_TABLES = ("operations.py", "operations_simd.py", "src/opcodes.def")
@@ -201,7 +221,7 @@ def compile_modules(
     else:
         parts = generated[0].parts if len(modules) == 1 else ("\n".join(part for of in generated for part in of.parts),)
         with tempfile.TemporaryDirectory(prefix="wasel-native-") as folder:
-            elf = _build(parts, target, Path(folder), progress, WITH_FUEL if fuel else WITHOUT_FUEL)
+            elf = _build(parts, target, Path(folder), progress, () if fuel else NO_UNROLLING)
         if use_cache:
             _keep(kept, elf)
     text, symbols = _symbols(elf)

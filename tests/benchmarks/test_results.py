@@ -159,8 +159,11 @@ def test_committed_results_are_complete():
         assert {"c", "wasel", "wasm3", "wasmtime"} <= kernel["peers"].keys()
 
 
-def test_a_plot_of_none_of_its_peers_is_refused(capsys):
+def test_options_that_would_measure_or_draw_nothing_are_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         arguments(["--peer", "c", "--peer", "wasel-native", "--plot", "plot.svg"])
     assert "--plot draws wasel, wasm3, wasmtime: measure one of them (--peer)" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        arguments(["--peer", "wasm3", "--only-aarch64"])
+    assert "--peer chooses among the peers of this machine" in capsys.readouterr().err
     assert arguments(["--peer", "wasm3", "--plot", "plot.svg"]).plot.name == "plot.svg"
