@@ -19,7 +19,7 @@ from edge_engine.files import write_if_changed
 from edge_engine.operations import OPERAND_SIZES, Operation, Shape, all_operations
 from edge_engine.paths import BUILD
 
-__all__ = ["GENERATED", "ORDER", "generated_sources", "handler_keys", "read_superinstructions"]
+__all__ = ["GENERATED", "ORDER", "generated_sources", "handler_keys", "read_order", "read_superinstructions"]
 
 FOLDER = Path(__file__).resolve().parent
 GENERATED = BUILD / "generated" / "engine"
@@ -58,11 +58,18 @@ def read_superinstructions(names: set[str]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(rows))
 
 
+def _all_handlers(operations: tuple[Operation, ...], rows: list[tuple[str, ...]]) -> list[_Handler]:
+    """One for each operation, then one for each superinstruction."""
+    by_name = {operation.name: operation for operation in operations}
+    handlers: list[_Handler] = [(operation.name, (operation,)) for operation in operations]
+    return handlers + [(f"x{number}", tuple(by_name[part] for part in row)) for number, row in enumerate(rows)]
+
+
 def _key(parts: tuple[Operation, ...]) -> str:
     return " ".join(part.name for part in parts)
 
 
-def _read_order() -> list[str]:
+def read_order() -> list[str]:
     """Handlers' parts in the order of their addresses (bench/layout.py); others stand behind them."""
     return [line for line in ORDER.read_text().splitlines() if not line.startswith("#")]
 
@@ -71,9 +78,7 @@ def handler_keys() -> dict[str, str]:
     """Return what handler_order.txt calls each handler, by the name that it has in the generated code."""
     operations, _ = all_operations()
     rows = read_superinstructions({operation.name for operation in operations})
-    return {operation.name: operation.name for operation in operations} | {
-        f"x{number}": " ".join(row) for number, row in enumerate(rows)
-    }
+    return {name: _key(parts) for name, parts in _all_handlers(operations, rows)}
 
 
 def _size(operation: Operation) -> int:
@@ -253,14 +258,12 @@ def _handlers(handlers: list[_Handler], numbered: list[str]) -> str:
 
 def _files(operations: tuple[Operation, ...], shapes: tuple[Shape, ...], rows: list[tuple[str, ...]]) -> dict[str, str]:
     """All generated files, by name."""
-    by_name = {operation.name: operation for operation in operations}
-    if any(by_name[part].ends for row in rows for part in row[:-1]):
+    handlers = _all_handlers(operations, rows)
+    if any(part.ends for _, parts in handlers for part in parts[:-1]):
         raise ValueError(f"{SUPERINSTRUCTIONS.name}: an operation that ends a sequence stands before its end")
-    handlers: list[_Handler] = [(operation.name, (operation,)) for operation in operations]
-    handlers += [(f"x{number}", tuple(by_name[part] for part in row)) for number, row in enumerate(rows)]
     names = [name for name, _ in handlers]
     nodes = _trie(operations, rows)
-    place = {key: at for at, key in enumerate(_read_order())}
+    place = {key: at for at, key in enumerate(read_order())}
     handlers.sort(key=lambda handler: place.get(_key(handler[1]), len(place)))
     long_nodes = nodes[1 + len(nodes[0].edges) :]
     numbered = names[: len(operations)] + [names[0] if node.row is None else f"x{node.row}" for node in long_nodes]

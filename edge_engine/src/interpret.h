@@ -54,7 +54,7 @@ typedef enum ee_trap (*ee_handler)(EE_ARGS);
 #endif
 #define EE_HANDLER __attribute__((aligned(EE_HANDLER_ALIGNMENT), visibility("hidden"))) enum ee_trap
 /* The first one begins a page: the others' places in pages depend on it (bench/layout.py). */
-#define EE_FIRST_HANDLER_ALIGNED __attribute__((aligned(4096), visibility("hidden"))) enum ee_trap
+#define EE_FIRST_HANDLER_ALIGNED __attribute__((aligned(4096))) EE_HANDLER
 typedef uint16_t ee_word __attribute__((aligned(1)));
 #define EE_HANDLER_AT(p) ((ee_handler)(uintptr_t)(hb + ((uint64_t)*(const ee_word *)(p) << EE_HANDLER_SHIFT)))
 

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from edge_engine.generate import ORDER, handler_keys
+from edge_engine.generate import handler_keys, read_order
 
 
 def test_the_order_of_handlers_names_each_once():
-    order = [line for line in ORDER.read_text().splitlines() if not line.startswith("#")]
-    assert sorted(order) == sorted(handler_keys().values()), "run python -m bench.layout"
+    assert sorted(read_order()) == sorted(handler_keys().values()), "run python -m bench.layout"
