@@ -5,29 +5,43 @@ Contract: `read` gives a session whose changes are never kept; `write` gives one
 nothing. On SQLite there is one writer at a time, in all processes: each waits in line for a lock on the file `...-turn`
 beside the database, where SQLite's own waiting would have it look again now and then, and be passed by; a transaction
 begins as IMMEDIATE. Sessions are for one thread and never held over network traffic.
-Does NOT create tables: that is `upgrade`, which runs the Alembic migrations in fleet/migrations.
+
+What `write` committed survives a power cut: SQLite syncs its log with each such transaction (`synchronous=FULL`). With
+`durable=False` it does not wait for the disk (`NORMAL`): for what devices report, which they report again. A power cut
+then takes the last such transactions back, all of them that follow one another, and never one that was durable.
+PostgreSQL is told the same with `synchronous_commit`.
+
+Does NOT create tables: that is `upgrade`, which runs the Alembic migrations in fleet/migrations. Any number of servers
+may call it at once: one migrates, the others wait and find nothing left to do. A schema that this program does not
+know is a newer program's: SchemaError, and nothing is changed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, event
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
+
+from agent.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
-__all__ = ["Database", "upgrade"]
+__all__ = ["Database", "SchemaError", "check_schema", "revisions", "upgrade"]
 
 BUSY_TIMEOUT_MS = 60_000
 POOL_SIZE = 8
@@ -35,13 +49,19 @@ POOL_SIZE = 8
 CACHE_KIB = 8192
 """Page cache of one SQLite connection."""
 MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 0x7761736D
+"""PostgreSQL's advisory lock of whoever migrates; SQLite has the file `...-turn`."""
+
+
+class SchemaError(UsageError):
+    """The database is another program's: a newer version's, or none of ours."""
 
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            _keep_private(Path(parsed.database))
         engine = create_engine(parsed, pool_size=POOL_SIZE, max_overflow=2 * POOL_SIZE, pool_timeout=60)
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
@@ -49,6 +69,15 @@ def _engine(url: str) -> Engine:
     engine = create_engine(parsed, pool_size=POOL_SIZE, max_overflow=2 * POOL_SIZE, pool_timeout=60, pool_pre_ping=True)
     event.listen(engine, "connect", _postgres_connect)
     return engine
+
+
+def _keep_private(file: Path) -> None:
+    """See that nobody else reads the database; SQLite gives its other files the rights of this one."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(PermissionError):  # somebody else's file, which one may still be let into
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if file.stat().st_mode & 0o077:
+            file.chmod(0o600)
 
 
 def _postgres_connect(connection: Any, _record: object) -> None:
@@ -62,7 +91,7 @@ def _sqlite_connect(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
-        "synchronous=NORMAL",
+        "synchronous=FULL",
         "foreign_keys=ON",
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         f"cache_size=-{CACHE_KIB}",
@@ -74,8 +103,15 @@ def _sqlite_connect(connection: Any, _record: object) -> None:
 
 
 def _sqlite_begin(connection: Any) -> None:
-    immediate = connection.get_execution_options().get("wasel_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("wasel_write", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    level = "FULL" if options.get("wasel_durable", True) else "NORMAL"
+    if connection.info.setdefault("synchronous", "FULL") != level:
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")  # not possible within a transaction
+        connection.info["synchronous"] = level
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 class Database:
@@ -86,6 +122,8 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._read = sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
         self._write = sessionmaker(self.engine.execution_options(wasel_write=True), expire_on_commit=False)
+        lazy = self.engine.execution_options(wasel_write=True, wasel_durable=False)
+        self._write_lazily = sessionmaker(lazy, expire_on_commit=False)
         self._lock = threading.Lock()
         self._turn: IO[str] | None = None
         file = self.engine.url.database
@@ -99,14 +137,21 @@ class Database:
             yield session
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Session]:
-        """Give a session whose changes are kept together, or not at all."""
-        with self._alone() if self.is_sqlite else contextlib.nullcontext(), self._write() as session:
+    def write(self, *, durable: bool = True) -> Iterator[Session]:
+        """Give a session whose changes are kept together, or not at all; `durable`: also after a power cut."""
+        make = self._write if durable else self._write_lazily
+        with self.alone(), make() as session:
+            if not durable and not self.is_sqlite:
+                session.execute(text("SET LOCAL synchronous_commit = off"))
             yield session
             session.commit()
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """Be the only one, of all processes, who writes; on SQLite."""
+        if not self.is_sqlite:
+            yield
+            return
         with self._lock:
             if self._turn is None:
                 yield
@@ -124,15 +169,63 @@ class Database:
             self._turn.close()
 
 
-def upgrade(url: str) -> None:
-    """Bring a database's tables to what this version needs; a second run does nothing."""
+def _script() -> tuple[Config, ScriptDirectory]:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    engine = _engine(url)
+    return config, ScriptDirectory.from_config(config)
+
+
+def revisions() -> list[str]:
+    """Give the names of all schemas that this program knows, the oldest first."""
+    return [script.revision for script in _script()[1].walk_revisions()][::-1]
+
+
+def check_schema(connection: Connection) -> str | None:
+    """Give the schema that a database has; None: it is empty. SchemaError for one that this program does not know."""
+    found = MigrationContext.configure(connection).get_current_heads()
+    if not found:
+        return None
+    known = revisions()
+    if len(found) != 1 or found[0] not in known:
+        raise SchemaError(
+            f"the database has schema {', '.join(found)}, and this version knows none after {known[-1]}: a newer one"
+            " has used it, and there is no way back down. Start that version again, or restore a backup that was made"
+            " before ('wasel fleet restore')"
+        )
+    return found[0]
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring a database's tables to what this version needs; a second run does nothing.
+
+    Raises:
+        SchemaError: a newer version has used it.
+        UsageError: it cannot be reached.
+
+    """
+    config, _ = _script()
+    database = Database(url)
     try:
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+        with database.alone(), database.engine.connect() as connection:
+            if not database.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+                connection.commit()  # the lock is the session's: it ends with it
+            else:
+                # SQLite alters a table by making it anew; to drop the old one would delete what refers to its rows.
+                connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")  # type: ignore[union-attr]
+            try:
+                check_schema(connection)
+                config.attributes["connection"] = connection
+                command.upgrade(config, revision)
+                if database.is_sqlite and (lost := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+                    raise SchemaError(
+                        f"the migration would leave a row of {lost[0]} without the one of {lost[2]} it names"
+                    )
+                connection.commit()
+            finally:
+                connection.invalidate()  # and with the connection the lock
+    except (OperationalError, InterfaceError) as error:
+        where = database.engine.url.render_as_string(hide_password=True)
+        raise UsageError(f"the database {where}: {error.orig}") from error
     finally:
-        engine.dispose()
+        database.close()

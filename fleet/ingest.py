@@ -148,7 +148,7 @@ class Ingest:
                 self.write_s += time.monotonic() - began_s
 
     def _write_states(self, states: dict[str, list[bytes]]) -> reports.Merged:
-        with self._database.write() as session:
+        with self._database.write(durable=False) as session:
             return reports.merge(session, states, now_ms())
 
     def _tell(self, merged: reports.Merged) -> None:
@@ -165,7 +165,7 @@ class Ingest:
         self, logs: list[tuple[str, bytes, int]], samples: list[tuple[str, bytes, int]]
     ) -> dict[str, list[dict[str, Any]]]:
         """Write output and counters; gives the output as JSON, by device."""
-        with self._database.write() as session:
+        with self._database.write(durable=False) as session:
             numbers = _numbers(session, {name for name, _, _ in (*logs, *samples)})
             records, told = self._log_rows(logs, numbers)
             if records:

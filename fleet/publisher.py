@@ -98,7 +98,7 @@ class Publisher:
         by_sequence: dict[int, list[int]] = {}
         for number, sequence in done:
             by_sequence.setdefault(sequence, []).append(number)
-        with self._database.write() as session:
+        with self._database.write(durable=False) as session:
             for sequence, numbers in by_sequence.items():
                 for start in range(0, len(numbers), NOTED_AT_ONCE):
                     session.execute(

@@ -17,6 +17,7 @@ class Event(Base):
     """Something that happened to a device, a rollout or the server; bounded in number."""
 
     __tablename__ = "events"
+    __table_args__ = (Index("ix_events_device", "device_id", "id"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     at_ms: Mapped[int]
@@ -24,7 +25,7 @@ class Event(Base):
     """device.online, rollout.paused, ...: docs/fleet.md lists them."""
     severity: Mapped[str] = mapped_column(String(8), default="info")
     """info, warning, error."""
-    device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id", ondelete="CASCADE"), index=True)
+    device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id", ondelete="CASCADE"))
     rollout_id: Mapped[int | None] = mapped_column(index=True)
     text: Mapped[str] = mapped_column(String(4096))
     data: Mapped[dict[str, Any]] = mapped_column(default=dict)

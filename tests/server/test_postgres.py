@@ -5,14 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -26,55 +20,11 @@ from fleet.lease import LeaderLease, LostLeaseError
 from fleet.models import Base
 from tests.server.live import DEADLINE_S, application, devices, module, serving, until
 
-PROGRAMS = Path("/usr/lib/postgresql")
-OPTIONS = ("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100")
-
-
-def program(name):
-    found = shutil.which(name) or next((str(path) for path in sorted(PROGRAMS.glob(f"*/bin/{name}"))), None)
-    if found is None:
-        pytest.skip(f"PostgreSQL's {name} is not installed: apt-get install postgresql")
-    return found
-
-
-@pytest.fixture(scope="module")
-def server():
-    """A PostgreSQL of our own, on a Unix socket; it does not run as root, so as nobody if need be."""
-    initdb, postgres = program("initdb"), program("postgres")
-    as_nobody = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="wasel-pg-", dir="/tmp"))
-    if as_nobody:
-        shutil.chown(folder, "nobody")
-    made = [*as_nobody, initdb, "-D", f"{folder}/data", "-U", "wasel", "--auth=trust", "--no-sync", "-E", "UTF8"]
-    subprocess.run(made, check=True, capture_output=True, cwd="/")
-    with (folder / "log").open("wb") as log:
-        command = [*as_nobody, postgres, "-D", f"{folder}/data", "-k", str(folder), *OPTIONS]
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
-    try:
-        for _ in range(600):
-            if (folder / ".s.PGSQL.5432").exists() and process.poll() is None:
-                break
-            assert process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.1)
-        yield folder
-    finally:
-        process.send_signal(signal.SIGINT)  # "fast shutdown": does not wait for clients to go
-        process.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
-
 
 @pytest.fixture
-def url(server, request):
-    """A database of the test's own."""
-    name = f"t{abs(hash(request.node.name))}"
-    base = f"postgresql+psycopg://wasel@/{{}}?host={server}"
-    admin = Database(base.format("postgres"))
-    with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    admin.close()
-    address = base.format(name)
-    upgrade(address)
-    return address
+def url(postgres_url):
+    upgrade(postgres_url)
+    return postgres_url
 
 
 def test_the_migrations_make_the_models(url):
