@@ -28,7 +28,7 @@ class PostgresRelay(BusRelay):
     """One process's part."""
 
     max_payload = 7900
-    """Bytes; PostgreSQL takes less than 8000 in one notification."""
+    """PostgreSQL takes less than 8000 bytes in one notification."""
 
     def __init__(self, url: str, bus: Bus, worker: str) -> None:
         super().__init__(bus, worker)
@@ -37,6 +37,7 @@ class PostgresRelay(BusRelay):
     async def run(self) -> None:
         """Relay until cancelled."""
         with self._attached():
+            before = False
             while True:
                 try:
                     async with (
@@ -44,6 +45,9 @@ class PostgresRelay(BusRelay):
                         await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as saying,
                         asyncio.TaskGroup() as group,
                     ):
+                        if before:
+                            self._bus.lose()  # what others said meanwhile
+                        before = True
                         group.create_task(self._hear(hearing))
                         group.create_task(
                             self._say(lambda text: saying.execute("SELECT pg_notify(%s, %s)", (CHANNEL, text)))

@@ -5,8 +5,13 @@ Each process says every few seconds, and at each change, what is watched there; 
 topics alone, so that a rollout to thousands of devices that nobody looks at costs nothing. What carries the messages
 is a subclass: fleet.bus_socket between the processes of one server, fleet.bus_postgres through the database.
 
-Contract: `run` relays until cancelled. At most MAX_WAITING messages wait to be sent; what does not fit, into them or
-into one notification, becomes a message of kind "lost": whoever watches should load the page again.
+A message is a text: `{"worker", "watch", "more"}` or `{"worker", "messages"}`, JSON in ASCII. What carries it may take
+only so many bytes at once (`max_payload`): a longer text goes in parts, `+WORKER NUMBER COUNT` and a line feed before
+each, one after the other, and is put together again by whoever hears all of them.
+
+Contract: `run` relays until cancelled. At most MAX_WAITING messages wait to be sent; what does not fit into them, or is
+longer than MAX_TEXT, becomes a message of kind "lost": whoever watches should load the page again. At most MAX_TEXT bytes
+of another process are kept that are not whole yet, and those of at most MAX_WORKERS processes.
 """
 
 from __future__ import annotations
@@ -30,6 +35,9 @@ __all__ = ["BusRelay"]
 MAX_WAITING = 1000
 MAX_TOPICS = 64
 """Watched topics in one notification."""
+MAX_TEXT = 1 << 20
+"""Bytes of one message; a topic whose name alone is as long is nobody's."""
+MAX_WORKERS = 256
 HEARTBEAT_S = 3.0
 FORGET_S = 4 * HEARTBEAT_S
 
@@ -37,8 +45,8 @@ FORGET_S = 4 * HEARTBEAT_S
 class BusRelay:
     """One process's part."""
 
-    max_payload = 1 << 20
-    """Bytes of one notification."""
+    max_payload = 2 * MAX_TEXT
+    """Bytes that are carried at once."""
 
     def __init__(self, bus: Bus, worker: str) -> None:
         self._bus = bus
@@ -47,6 +55,8 @@ class BusRelay:
         self._some = asyncio.Event()
         self._watched: dict[str, tuple[float, set[str]]] = {}
         """By other process: until when (loop time) it watches what."""
+        self._parts: dict[str, tuple[int, list[str]]] = {}
+        """By other process: how many parts its message has, and those that came."""
         self._announce = True
 
     async def run(self) -> None:
@@ -77,7 +87,11 @@ class BusRelay:
     def _heard(self, payload: str | bytes) -> None:
         """Take what another process said."""
         with contextlib.suppress(ValueError, KeyError, TypeError):  # somebody else's: it is no process of ours
-            told = json.loads(payload)
+            text = payload if isinstance(payload, str) else payload.decode("ascii")
+            whole = self._whole(text) if text.startswith("+") else text
+            if whole is None:
+                return
+            told = json.loads(whole)
             worker = str(told["worker"])
             if worker == self._worker:
                 return
@@ -90,6 +104,34 @@ class BusRelay:
                 else:
                     self._bus.deliver(Message(str(topic), str(kind), dict(data)))
 
+    def _whole(self, part: str) -> str | None:
+        """Take a part of a message; gives the message when it was the last one. ValueError: it is none."""
+        head, _, text = part.partition("\n")
+        worker, number, count = head[1:].split(" ")
+        place, most = int(number), int(count)
+        if place == 0:
+            self._parts.pop(worker, None)
+            while len(self._parts) >= MAX_WORKERS:
+                del self._parts[next(iter(self._parts))]
+            self._parts[worker] = (most, [])
+        of, parts = self._parts.get(worker, (0, []))
+        if of != most or len(parts) != place or sum(map(len, parts)) + len(text) > MAX_TEXT:
+            self._parts.pop(worker, None)  # one before it was lost
+            return None
+        parts.append(text)
+        if len(parts) < most:
+            return None
+        del self._parts[worker]
+        return "".join(parts)
+
+    def _split(self, text: str) -> list[str]:
+        """Give what is carried one after the other."""
+        if len(text) <= self.max_payload:
+            return [text]
+        room = self.max_payload - len(f"+{self._worker} {MAX_TEXT} {MAX_TEXT}\n")
+        parts = [text[start : start + room] for start in range(0, len(text), room)]
+        return [f"+{self._worker} {number} {len(parts)}\n{part}" for number, part in enumerate(parts)]
+
     def _watches(self, worker: str, topics: set[str], *, more: bool) -> None:
         now_s = asyncio.get_running_loop().time()
         before = self._watched.get(worker, (0.0, set()))[1] if more else set()
@@ -100,8 +142,13 @@ class BusRelay:
     async def _say(self, notify: Callable[[str], Awaitable[object]]) -> None:
         """Say what is watched here and what happened here, for ever."""
 
-        async def tell(**told: Any) -> None:
-            await notify(json.dumps({"worker": self._worker, **told}, separators=(",", ":")))
+        async def tell(**told: Any) -> bool:
+            text = json.dumps({"worker": self._worker, **told}, separators=(",", ":"))
+            if len(text) > MAX_TEXT:
+                return False
+            for part in self._split(text):
+                await notify(part)
+            return True
 
         self._announce = True
         while True:
@@ -114,10 +161,6 @@ class BusRelay:
                 for start in range(0, max(1, len(topics)), MAX_TOPICS):
                     await tell(watch=topics[start : start + MAX_TOPICS], more=start > 0)
             while self._waiting:
-                await tell(messages=[self._next()])
-
-    def _next(self) -> tuple[str, str, dict[str, Any]]:
-        message = self._waiting.popleft()
-        if len(json.dumps(message.data)) > self.max_payload - 500:  # the topic's name, which is short, comes to it
-            return message.topic, "lost", {}
-        return message.topic, message.kind, message.data
+                message = self._waiting.popleft()
+                if not await tell(messages=[(message.topic, message.kind, message.data)]):
+                    await tell(messages=[(message.topic, "lost", {})])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bus of two processes of one server, over the socket that one inherited from the other: a line of JSON a message.
+"""The bus of two processes of one server, over the socket that one inherited from the other: a line a message.
 
 Contract: as fleet.bus_relay has it, but `run` returns when the other process is gone. It owns the socket.
 """

@@ -21,6 +21,8 @@ __all__ = ["router"]
 router = APIRouter(tags=["journal"])
 KEEPALIVE_S = 15.0
 MAX_TOPICS = 16
+MAX_TOPIC = 128
+"""Characters; a device's name has at most 64."""
 
 
 class CommandBody(Body):
@@ -92,6 +94,10 @@ async def stream(fleet: TheFleet, _who: Viewer, topic: Annotated[list[str], Quer
     """Tell what happens as server-sent events: `fleet`, `events`, `device:NAME`, `log:NAME`, `rollout:ID`."""
     if len(topic) > MAX_TOPICS:
         raise InvalidError(f"at most {MAX_TOPICS} topics")
+    if any(len(name) > MAX_TOPIC for name in topic):
+        raise InvalidError(
+            f"topic: at most {MAX_TOPIC} characters: fleet, events, device:NAME, log:NAME, rollout:ID"
+        )
     if fleet.bus.full:
         raise LimitError("too many watch already")
     return StreamingResponse(

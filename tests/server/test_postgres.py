@@ -14,6 +14,8 @@ from alembic.migration import MigrationContext
 
 from fleet import audit
 from fleet.access import SYSTEM
+from fleet.bus import Bus
+from fleet.bus_postgres import PostgresRelay
 from fleet.context import REQUESTS
 from fleet.database import Database, upgrade
 from fleet.lease import LeaderLease, LostLeaseError
@@ -95,13 +97,16 @@ async def test_live_pages_see_what_another_worker_does(url, tmp_path):
                     assert (await own.get()).topic == "fleet"
             leader.bus.publish("device:dev1", "state", {"device": "dev1"})  # nobody watches that one
             leader.bus.publish("device:dev0", "long", {"text": "x" * 10_000})
+            leader.bus.publish("device:dev0", "longest", {"text": "x" * 2_000_000})
             leader.bus.publish("device:dev0", "end", {})
             seen = []
             async with asyncio.timeout(DEADLINE_S):
                 while not seen or seen[-1].kind != "end":
                     seen.append(await stream.get())
             assert {message.topic for message in seen} == {"device:dev0"}
-            assert [message.kind for message in seen if message.kind != "state"] == ["lost", "end"]
+            told = [message for message in seen if message.kind != "state"]
+            assert [message.kind for message in told] == ["long", "lost", "end"]
+            assert told[0].data == {"text": "x" * 10_000}, "what one notification does not hold comes in parts"
         await until(lambda: leader.bus.elsewhere == set(REQUESTS), "the leader forgetting who watched")
 
 
@@ -142,3 +147,24 @@ async def test_two_workers_roll_out_and_nobody_is_ordered_twice(url, tmp_path):
             assert answer == {"ok": True, "error": None}
         assert one.fleet.service.chunks.sent + two.fleet.service.chunks.sent >= 12 * 7
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("size", [1, 7_000, 8_000, 9_000, 100_000])
+async def test_topics_and_messages_of_every_length_pass(url, size):
+    """NOTIFY takes less than 8000 bytes."""
+    one, two = Bus(), Bus()
+    topic, text = f"log:{'t' * size}", "\N{SNOWMAN}" * size
+    async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(PostgresRelay(url, bus, f"w{number}").run()) for number, bus in enumerate((one, two))
+        ]
+        with two.subscribe(topic) as stream, two.subscribe("log:short") as other:
+            await until(lambda: {topic, "log:short"} <= one.elsewhere, "the other process's topics")
+            one.publish(topic, "log", {"text": text})
+            one.publish("log:short", "log", {"n": 1})
+            message = await stream.get()
+            assert (message.topic, message.kind, message.data) == (topic, "log", {"text": text})
+            assert (await other.get()).data == {"n": 1}
+            assert not any(task.done() for task in tasks)
+        for task in tasks:
+            task.cancel()
