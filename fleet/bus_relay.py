@@ -10,8 +10,8 @@ only so many bytes at once (`max_payload`): a longer text goes in parts, `+WORKE
 each, one after the other, and is put together again by whoever hears all of them.
 
 Contract: `run` relays until cancelled. At most MAX_WAITING messages wait to be sent; what does not fit into them, or is
-longer than MAX_TEXT, becomes a message of kind "lost": whoever watches should load the page again. At most MAX_TEXT bytes
-of another process are kept that are not whole yet, and those of at most MAX_WORKERS processes.
+longer than MAX_TEXT, becomes a message of kind "lost": whoever watches should load the page again. Of a message that is
+not whole yet at most MAX_TEXT bytes are kept, for at most MAX_WORKERS other processes.
 """
 
 from __future__ import annotations

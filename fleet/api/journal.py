@@ -95,9 +95,7 @@ async def stream(fleet: TheFleet, _who: Viewer, topic: Annotated[list[str], Quer
     if len(topic) > MAX_TOPICS:
         raise InvalidError(f"at most {MAX_TOPICS} topics")
     if any(len(name) > MAX_TOPIC for name in topic):
-        raise InvalidError(
-            f"topic: at most {MAX_TOPIC} characters: fleet, events, device:NAME, log:NAME, rollout:ID"
-        )
+        raise InvalidError(f"topic: at most {MAX_TOPIC} characters: fleet, events, device:NAME, log:NAME, rollout:ID")
     if fleet.bus.full:
         raise LimitError("too many watch already")
     return StreamingResponse(
