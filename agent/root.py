@@ -55,6 +55,13 @@ class SigningKey:
     classes: tuple[str, ...] = ()
     """Device classes that it may sign for; none: all."""
     revoked: bool = False
+    finish: bool = False
+    """Of a revoked key: its modules that run when a device learns of it run to their end. Default: stopped at once."""
+
+    def fields(self) -> dict[str, Any]:
+        """Give its map in a document; `finish` only where it means something."""
+        fields: dict[str, Any] = {"key": self.key.raw, "classes": list(self.classes), "revoked": self.revoked}
+        return fields | ({"finish": True} if self.revoked and self.finish else {})
 
 
 @dataclass(frozen=True)
@@ -94,9 +101,7 @@ class Root:
                 "version": self.version,
                 "threshold": self.threshold,
                 "roots": [key.raw for key in self.roots],
-                "keys": [
-                    {"key": item.key.raw, "classes": list(item.classes), "revoked": item.revoked} for item in self.keys
-                ],
+                "keys": [item.fields() for item in self.keys],
             },
             canonical=True,
         )
@@ -118,7 +123,9 @@ class Root:
                 value["threshold"],
                 tuple(_key(raw) for raw in value["roots"]),
                 tuple(
-                    SigningKey(_key(item["key"]), tuple(item["classes"]), bool(item["revoked"]))
+                    SigningKey(
+                        _key(item["key"]), tuple(item["classes"]), bool(item["revoked"]), bool(item.get("finish"))
+                    )
                     for item in value["keys"]
                 ),
             )

@@ -82,8 +82,14 @@ def add_key(
 
 
 @root.command("revoke-key")
-def revoke_key(file: File, key: Keys) -> None:
-    """Let keys sign no more: what they signed is refused from now on."""
+def revoke_key(
+    file: File,
+    key: Keys,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Modules of theirs that run may run to their end. Default: stop them.")
+    ] = False,
+) -> None:
+    """Let keys sign no more: what they signed is refused from now on, and stopped where it runs."""
     from agent.keys import load_public_key
 
     old = _load(file)
@@ -91,7 +97,8 @@ def revoke_key(file: File, key: Keys) -> None:
     missing = gone - {item.key for item in old.root.keys}
     if missing:
         raise UsageError(f"{file}: does not list key {missing.pop().short_id}")
-    _save(file, _changed(old, tuple(replace(item, revoked=item.revoked or item.key in gone) for item in old.root.keys)))
+    keys = tuple(replace(item, revoked=True, finish=finish) if item.key in gone else item for item in old.root.keys)
+    _save(file, _changed(old, keys))
 
 
 @root.command()

@@ -421,6 +421,7 @@ static int32_t erase_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
             return -SB_SMP_BUSY;
         }
         sb_slot_note_confirmed(slot);
+        sb_limits_cancel(s, (unsigned)(place / 2));
         slot->active = (struct sb_image){0};
         slot->state = SB_SLOT_EMPTY;
         slot->autostart = false;

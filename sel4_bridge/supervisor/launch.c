@@ -252,7 +252,7 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
     }
     s->platform.engine_stop(number);
     sb_slot_switch(slot);
-    sb_restart_cancel(slot);
+    sb_limits_cancel(s, number);
     slot->decided_ticks = decided_ticks;
     slot->starts++;
     slot->history.lossless = request->lossless;
@@ -266,21 +266,64 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
     return SB_LAUNCH_OK;
 }
 
-void sb_slot_start_again(struct sb_supervisor *s, unsigned number)
+/* The slot's module may not run, and is stopped for this reason. */
+static void give_up(struct sb_supervisor *s, unsigned number, enum sb_refusal refusal)
 {
-    s->slots[number].decided_ticks = s->platform.ticks();
+    struct sb_slot *slot = &s->slots[number];
+    sb_slot_stop(s, number);
+    slot->state = slot->active.present ? SB_SLOT_STOPPED : SB_SLOT_EMPTY;
+    slot->reason = sb_refusal_text(refusal);
+}
+
+bool sb_slot_start_again(struct sb_supervisor *s, unsigned number)
+{
+    struct sb_slot *slot = &s->slots[number];
+    const struct sb_launch_request nothing_new = {0};
+    if (!slot->active.present) {
+        sb_limits_cancel(s, number);
+        return false;
+    }
+    enum sb_refusal refusal = check_trust(s, slot, &slot->active, &nothing_new);
+    if (refusal != SB_ACCEPTED) {
+        give_up(s, number, refusal);
+        return false;
+    }
+    slot->decided_ticks = s->platform.ticks();
     s->platform.engine_stop(number);
     run(s, number);
+    return true;
+}
+
+void sb_slot_trust_changed(struct sb_supervisor *s)
+{
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        struct sb_slot *slot = &s->slots[i];
+        const struct sb_credentials *credentials = &slot->active.credentials;
+        if (!slot->active.present || !credentials->is_signed) {
+            continue;
+        }
+        enum sb_refusal refusal = sb_trust_check_key(&s->trust, credentials->key_id);
+        const struct sb_signing_key *key = sb_trust_find(&s->trust, credentials->key_id);
+        if (refusal == SB_ACCEPTED) {
+            continue;
+        }
+        if (slot->state != SB_SLOT_RUNNING) {
+            sb_limits_cancel(s, i);
+        } else if (key != NULL && key->finish) {
+            slot->limits.restart_on_failure = false;
+        } else {
+            give_up(s, i, refusal);
+        }
+    }
 }
 
 void sb_slot_stop(struct sb_supervisor *s, unsigned number)
 {
     struct sb_slot *slot = &s->slots[number];
     sb_drain_logs(s);
-    sb_trial_cancel(slot);
-    if (slot->state != SB_SLOT_RUNNING) {
-        sb_restart_cancel(slot);
-        sb_limits_arm(s);
+    bool runs = slot->state == SB_SLOT_RUNNING;
+    sb_limits_cancel(s, number);
+    if (!runs) {
         return;
     }
     slot->reason = NULL;

@@ -72,6 +72,19 @@ void sb_limits_begin(struct sb_supervisor *s, unsigned number)
     sb_limits_arm(s);
 }
 
+void sb_limits_cancel(struct sb_supervisor *s, unsigned number)
+{
+    struct sb_slot *slot = &s->slots[number];
+    sb_restart_cancel(slot);
+    sb_trial_cancel(slot);
+    if (slot->state != SB_SLOT_RUNNING) {
+        slot->limits.deadline_ns = SB_NEVER;
+        slot->handling_fault = false;
+        sb_throttle_end(slot);
+    }
+    sb_limits_arm(s);
+}
+
 void sb_limits_end(struct sb_supervisor *s, unsigned number, bool failed)
 {
     struct sb_slot *slot = &s->slots[number];

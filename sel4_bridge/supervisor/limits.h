@@ -72,6 +72,11 @@ void sb_limits_arm(struct sb_supervisor *s); /* after anything that changed a ti
 void sb_limits_remind(const struct sb_supervisor *s);
 void sb_limits_begin(struct sb_supervisor *s, unsigned number);             /* a run begins; the engine is not going yet */
 void sb_limits_end(struct sb_supervisor *s, unsigned number, bool failed);  /* a run has ended; stops the engine */
+/*
+ * Cancels everything that is planned for the slot's module: its restart, its trial, and, unless it runs, its deadline and
+ * the phases of its budget. Whatever takes a module away or replaces it calls this: erase, stop, start, reset, revocation.
+ */
+void sb_limits_cancel(struct sb_supervisor *s, unsigned number);
 
 /* throttle.c */
 void sb_throttle_begin(struct sb_supervisor *s, unsigned number, uint64_t now_ns);

@@ -167,21 +167,11 @@ static void write_slot(const struct sb_supervisor *s, struct sb_cbor_writer *out
     sb_cbor_put_uint(out, "bookkeeping", slot->bookkeeping_bytes);
 }
 
-/* What the engines and the wasi domain have said until now, in the order in which it happened. */
-static void refresh(struct sb_supervisor *s)
-{
-    sb_drain_logs(s);
-    for (unsigned i = 0; i < SB_SLOTS; i++) {
-        sb_engine_notified(s, i);
-    }
-}
-
 static int32_t status_read(struct sb_supervisor *s, struct sb_cbor_reader *body, struct sb_cbor_writer *out)
 {
     if (!sb_smp_read_body(body, NULL, 0)) {
         return MODULES_BAD_MESSAGE;
     }
-    refresh(s);
     bool has_native = s->platform.code_publish != NULL;
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, has_native ? 13 : 12);
     if (has_native) {
@@ -271,7 +261,6 @@ static int32_t start_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
     if (slot >= SB_SLOTS) {
         return MODULES_NO_SLOT;
     }
-    refresh(s);
     enum sb_refusal refusal = SB_ACCEPTED;
     enum sb_launch_result result = sb_slot_start(s, (unsigned)slot, &request, &refusal);
     int32_t rc = start_error(s, result, refusal);
@@ -297,7 +286,6 @@ static int32_t stop_write(struct sb_supervisor *s, struct sb_cbor_reader *body, 
     uint64_t slot = 0;
     int32_t rc = read_slot(body, &slot);
     if (rc == 0) {
-        refresh(s);
         sb_slot_stop(s, (unsigned)slot);
         if (s->slots[slot].autostart) {
             s->slots[slot].autostart = false;
@@ -326,7 +314,7 @@ static int32_t logs_read(struct sb_supervisor *s, struct sb_cbor_reader *body, s
     }
     struct sb_history *history = &s->slots[slot].history;
     sb_history_release(history, number);
-    sb_drain_logs(s);
+    sb_move_logs(s); /* into the room that this has made */
 
     struct sb_history_cursor c = sb_history_seek(history, number);
     struct sb_history_cursor end = c;
@@ -381,7 +369,6 @@ static int32_t stats_read(struct sb_supervisor *s, struct sb_cbor_reader *body, 
     if (rc != 0) {
         return rc;
     }
-    refresh(s);
     sb_meter(s);
     const struct sb_slot *slot = &s->slots[number];
     const struct {
@@ -476,6 +463,7 @@ static int32_t trust_write(struct sb_supervisor *s, struct sb_cbor_reader *body,
         s->reason = sb_refusal_text(refusal);
         return -SB_SMP_ACCESS_DENIED;
     }
+    sb_slot_trust_changed(s);
     sb_cbor_write_head(out, SB_CBOR_MAJOR_MAP, 1);
     sb_cbor_put_uint(out, "root_version", s->trust.version);
     return 0;
@@ -503,7 +491,6 @@ static int32_t rollback_write(struct sb_supervisor *s, struct sb_cbor_reader *bo
     uint64_t slot = 0;
     int32_t rc = read_slot(body, &slot);
     if (rc == 0) {
-        refresh(s);
         enum sb_refusal refusal;
         enum sb_launch_result result = sb_keep_rollback(s, (unsigned)slot, SB_REVERT_ASKED, &refusal);
         rc = start_error(s, result, refusal);

@@ -130,7 +130,7 @@ static void send_banner(void)
 static void answer(const uint8_t *message, size_t size)
 {
     supervisor.frames = decoder.console.counters;
-    size_t length = sb_smp_answer(&supervisor, message, size, answer_packet + 2, SB_FRAME_MESSAGE_MAX);
+    size_t length = sb_smp_serve(&supervisor, message, size, answer_packet + 2, SB_FRAME_MESSAGE_MAX);
     if (length > 0) {
         send(answer_lines, (uint32_t)sb_link_encode(&decoder, answer_packet, length, answer_lines));
     }

@@ -39,7 +39,6 @@ void sb_restart_tick(struct sb_supervisor *s, unsigned number, uint64_t now_ns)
     struct sb_slot *slot = &s->slots[number];
     if (slot->state != SB_SLOT_RUNNING && now_ns >= slot->limits.restart_at_ns) {
         slot->limits.restart_at_ns = SB_NEVER;
-        slot->limits.retries++;
-        sb_slot_start_again(s, number);
+        slot->limits.retries += sb_slot_start_again(s, number);
     }
 }

@@ -107,6 +107,14 @@ static void write_error(const struct header *h, int32_t rc, const char *reason, 
     }
 }
 
+size_t sb_smp_serve(struct sb_supervisor *s, const uint8_t *request, size_t size, uint8_t *answer, size_t capacity)
+{
+    sb_supervisor_poll(s);
+    size_t length = sb_smp_answer(s, request, size, answer, capacity);
+    sb_drain_logs(s); /* lines that reading the log has moved */
+    return length;
+}
+
 size_t sb_smp_answer(struct sb_supervisor *s, const uint8_t *request, size_t size, uint8_t *answer, size_t capacity)
 {
     if (size < SB_SMP_HEADER_SIZE || capacity < SB_SMP_HEADER_SIZE) {

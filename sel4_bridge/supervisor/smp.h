@@ -54,7 +54,12 @@ extern const struct sb_smp_group_table sb_os_group;
 extern const struct sb_smp_group_table sb_image_group;
 extern const struct sb_smp_group_table sb_wasel_group;
 
-/* Answer a request. Returns the answer's size, 0 for what is no request at all. `answer` must not overlap `request`. */
+/*
+ * What the glue does with a request: events first, then the answer. Parameters as of sb_smp_answer.
+ */
+size_t sb_smp_serve(struct sb_supervisor *s, const uint8_t *request, size_t size, uint8_t *answer, size_t capacity);
+
+/* Answer a request. A read changes no slot and writes no flash. Returns the answer's size, 0 for what is no request at all. `answer` must not overlap `request`. */
 size_t sb_smp_answer(struct sb_supervisor *s, const uint8_t *request, size_t size, uint8_t *answer, size_t capacity);
 
 /* For handlers: the whole body is one map with these fields. */

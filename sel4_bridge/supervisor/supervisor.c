@@ -50,8 +50,7 @@ void sb_supervisor_reset(struct sb_supervisor *s)
     for (unsigned i = 0; i < SB_SLOTS; i++) {
         struct sb_slot *slot = &s->slots[i];
         sb_slot_stop(s, i);
-        sb_restart_cancel(slot);
-        sb_trial_cancel(slot);
+        sb_limits_cancel(s, i);
         sb_slot_note_confirmed(slot);
         slot->reverted = SB_REVERT_NONE;
         slot->active = (struct sb_image){0};
@@ -65,14 +64,13 @@ void sb_supervisor_reset(struct sb_supervisor *s)
         slot->calls = 0;
         slot->tier = SB_TIER_UNKNOWN;
     }
-    sb_limits_arm(s);
     s->upload_image = 0;
     s->reset_wanted = false;
     sb_keep_restore(s);
     s->ready_ms = sb_monotonic_ns(s) / 1000000u;
 }
 
-void sb_drain_logs(struct sb_supervisor *s)
+void sb_move_logs(struct sb_supervisor *s)
 {
     bool notify = false;
     for (unsigned i = 0; i < SB_SLOTS; i++) {
@@ -81,7 +79,20 @@ void sb_drain_logs(struct sb_supervisor *s)
     if (notify) {
         s->platform.wasi_notify();
     }
+}
+
+void sb_drain_logs(struct sb_supervisor *s)
+{
+    sb_move_logs(s);
     for (unsigned i = 0; i < SB_SLOTS; i++) {
         sb_trial_look(s, i);
+    }
+}
+
+void sb_supervisor_poll(struct sb_supervisor *s)
+{
+    sb_drain_logs(s);
+    for (unsigned i = 0; i < SB_SLOTS; i++) {
+        sb_engine_notified(s, i);
     }
 }

@@ -106,8 +106,17 @@ void sb_engine_signalled(struct sb_supervisor *s, unsigned number);
 /* The engine runs no more, for this reason, which is no fault of the module's. */
 void sb_engine_give_up(struct sb_supervisor *s, unsigned number, const char *why);
 
-/* Move output of all slots to their histories; called on the wasi domain's notification and before status and logs. */
+/* Move output of all slots to their histories. Decides nothing. */
+void sb_move_logs(struct sb_supervisor *s);
+
+/* The same, and confirm modules on trial whose line has come: an event, which may write flash. */
 void sb_drain_logs(struct sb_supervisor *s);
+
+/*
+ * What engines and the wasi domain have said until now, in the order in which it happened. An event: it may end runs,
+ * start modules and write flash, so that no handler of a request has to. Called before each request (sb_smp_serve).
+ */
+void sb_supervisor_poll(struct sb_supervisor *s);
 
 #define SB_CODE_MACHINE "aarch64" /* that native code is for: section wasel.native.aarch64 */
 
@@ -141,5 +150,11 @@ enum sb_launch_result sb_slot_start(struct sb_supervisor *s, unsigned number, co
                                     enum sb_refusal *refusal);
 void sb_slot_stop(struct sb_supervisor *s, unsigned number);
 
-/* Run the active module once more, as it was started last. */
-void sb_slot_start_again(struct sb_supervisor *s, unsigned number);
+/* Run the active module once more, as it was started last. False: there is none, or it is not trusted any more. */
+bool sb_slot_start_again(struct sb_supervisor *s, unsigned number);
+
+/*
+ * Whom the device trusts has changed. A module that runs and whose key is not trusted any more is stopped now; if the
+ * root document says `finish` with its key, it runs to its end. Neither is started again.
+ */
+void sb_slot_trust_changed(struct sb_supervisor *s);

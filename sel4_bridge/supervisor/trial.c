@@ -93,6 +93,7 @@ bool sb_trial_run_ended(struct sb_supervisor *s, unsigned number)
 void sb_trial_tick(struct sb_supervisor *s, unsigned number, uint64_t now_ns)
 {
     const struct sb_slot *slot = &s->slots[number];
+    sb_trial_look(s, number); /* its line may lie in the history already */
     if (!slot->trial.on || now_ns < slot->trial.deadline_ns) {
         return;
     }

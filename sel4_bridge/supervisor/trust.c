@@ -75,9 +75,10 @@ static bool read_keys(struct sb_cbor_array keys, struct sb_trust *out)
             {"key", SB_STRICT_BYTES, &key, false},
             {"classes", SB_STRICT_ARRAY, &classes, false},
             {"revoked", SB_STRICT_BOOL, &to->revoked, false},
+            {"finish", SB_STRICT_BOOL, &to->finish, false},
         };
-        if (sb_strict_read_map(&keys.items, fields, 3) != SB_STRICT_OK || !fields[0].found || !fields[1].found ||
-            !fields[2].found || key.size != SB_ED25519_KEY_SIZE ||
+        if (sb_strict_read_map(&keys.items, fields, 4) != SB_STRICT_OK || !fields[0].found || !fields[1].found ||
+            !fields[2].found || fields[3].found != (to->revoked && to->finish) || key.size != SB_ED25519_KEY_SIZE ||
             !read_classes(classes, out->device_class, &to->for_this_class)) {
             return false;
         }

@@ -31,6 +31,7 @@ struct sb_signing_key {
     struct sb_public_key public;
     bool revoked;
     bool for_this_class; /* may sign for this device */
+    bool finish;         /* a module of this key that runs when it is revoked runs to its end */
 };
 
 /* What an image is built with. */

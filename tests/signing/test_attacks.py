@@ -7,19 +7,22 @@ one, gets in; and a refused update leaves the running slot's module as it was, b
 
 from __future__ import annotations
 
+import hashlib
 import random
+import struct
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.manifest import Policy
-from agent.root import RootFile, SigningKey
+from agent.keys import generate_key
+from agent.manifest import Health, Policy
+from agent.root import Root, RootFile, SigningKey
 from edge_engine.zig import ROOT
 from tests.signing.attacks import CONFIRMED, Attack, attacks
 from tests.signing.verifier import ACCEPTED, REFUSALS, Verifier
-from tests.supervisor.device import STATE_EXITED, WRITE, Device
+from tests.supervisor.device import STATE_EXITED, STATE_RUNNING, STATE_TRAPPED, WRITE, Device
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,18 +206,104 @@ def test_sequence_is_checked_again_at_the_start(world: World, release_device: De
     assert answer["rsn"].startswith("refusal 21:")
 
 
-def test_revoking_a_key_stops_its_modules_at_the_next_start(world: World, release_device: Device) -> None:
-    release_device.upload(world.sign(sequence=5))
-    release_device.request(WRITE, 64, 1, {"slot": 0})
-    root = replace(world.root, version=4, keys=(SigningKey(world.key.public, revoked=True),))
+def revoke(release_device: Device, world: World, *, finish: bool = False, also: tuple[SigningKey, ...] = ()) -> None:
+    root = replace(world.root, version=4, keys=(SigningKey(world.key.public, revoked=True, finish=finish), *also))
     document = RootFile(root)
     for key in world.roots[:2]:
         document = document.signed_by(key)
     assert release_device.request(WRITE, 64, 6, {"root": document.to_bytes()}) == {"root_version": 4}
-    assert release_device.slot()["state"] == "running"
-    release_device.request(WRITE, 64, 2, {"slot": 0})
+
+
+REVOKED = "refusal 8: the key that signed the module was revoked"
+
+
+def passes(device: Device, seconds: float) -> None:
+    device.command("w", struct.pack("<Q", round(seconds * 1e9)))
+
+
+def running(device: Device, module: bytes, **more: object) -> None:
+    device.upload(module)
+    device.request(WRITE, 64, 1, {"slot": 0, **more})
+    device.engine_says(STATE_RUNNING)
+    assert device.slot()["state"] == "running"
+    device.events()
+
+
+def test_revoking_a_key_stops_its_modules_now(world: World, release_device: Device) -> None:
+    running(release_device, world.sign(sequence=5), restart="on-failure")
+    revoke(release_device, world)
+    assert release_device.events() == ["stop 0"]
+    slot = release_device.slot()
+    assert (slot["state"], slot["reason"]) == ("stopped", REVOKED)
+    passes(release_device, 60)
     answer = release_device.request(WRITE, 64, 1, {"slot": 0})
-    assert answer == {"rc": ACCESS_DENIED, "rsn": "refusal 8: the key that signed the module was revoked"}
+    assert answer == {"rc": ACCESS_DENIED, "rsn": REVOKED}
+    assert release_device.events() == []
+
+
+def test_a_key_that_the_new_document_does_not_list_stops_its_modules_too(world: World, release_device: Device) -> None:
+    running(release_device, world.sign(sequence=5))
+    document = RootFile(replace(world.root, version=4, keys=()))
+    for key in world.roots[:2]:
+        document = document.signed_by(key)
+    release_device.request(WRITE, 64, 6, {"root": document.to_bytes()})
+    assert release_device.slot()["state"] == "stopped"
+
+
+@pytest.mark.parametrize("state", [STATE_TRAPPED, STATE_EXITED])
+def test_finish_lets_a_run_end_and_starts_nothing_again(world: World, release_device: Device, state: int) -> None:
+    running(release_device, world.sign(sequence=5), restart="on-failure")
+    revoke(release_device, world, finish=True)
+    assert release_device.slot()["state"] == "running"
+    release_device.engine_says(state, exit_code=1)
+    release_device.events()
+    passes(release_device, 60)
+    assert release_device.events() == []
+    assert "restart_ms" not in release_device.slot()
+    assert release_device.request(WRITE, 64, 1, {"slot": 0})["rsn"] == REVOKED
+
+
+def test_a_restart_that_was_due_when_its_key_was_revoked_does_not_come(world: World, release_device: Device) -> None:
+    running(release_device, world.sign(sequence=5), restart="on-failure")
+    release_device.engine_says(STATE_TRAPPED)
+    assert release_device.slot()["restart_ms"] > 0
+    release_device.events()
+    revoke(release_device, world)
+    passes(release_device, 60)
+    assert release_device.events() == []
+    assert release_device.slot()["state"] == "trapped"
+
+
+def test_no_start_of_any_kind_runs_a_revoked_module(world: World, release_device: Device) -> None:
+    """By name, as a candidate, by rollback, from a failed trial, after a reset."""
+    other = generate_key()
+    both = replace(world.root, version=4, keys=(SigningKey(world.key.public), SigningKey(other.public)))
+    gone = replace(both, version=5, keys=(SigningKey(world.key.public, revoked=True), SigningKey(other.public)))
+    one = world.sign(sequence=5)
+    two = world.sign(key=other, sequence=6, health=Health(alive_s=10))
+
+    def install(root: Root) -> None:
+        document = RootFile(root)
+        for key in world.roots[:2]:
+            document = document.signed_by(key)
+        assert release_device.request(WRITE, 64, 6, {"root": document.to_bytes()}) == {"root_version": root.version}
+
+    install(both)
+    running(release_device, one)
+    release_device.upload(two, confirm=False)
+    release_device.request(WRITE, 64, 1, {"slot": 0})
+    release_device.engine_says(STATE_RUNNING)
+    install(gone)
+    assert release_device.slot()["state"] == "running"  # its key is good
+    release_device.events()
+    assert release_device.request(WRITE, 64, 8, {"slot": 0})["rsn"] == REVOKED
+    release_device.engine_says(STATE_TRAPPED)  # the trial fails; its former module is not to be gone back to
+    assert release_device.slot()["state"] == "trapped"
+    assert "restart 0" not in release_device.events()
+    release_device.request(WRITE, 1, 0, {"hash": hashlib.sha256(one).digest(), "confirm": True})
+    assert release_device.request(WRITE, 64, 1, {"slot": 0})["rsn"] == REVOKED
+    release_device.command("z")
+    assert "restart 0" not in release_device.events()
 
 
 def test_the_manifest_sets_limits_environment_and_grants(world: World, release_device: Device) -> None:

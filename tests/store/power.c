@@ -132,7 +132,7 @@ static bool request(uint8_t group, uint8_t command, const uint8_t *data, size_t 
     const uint8_t head[8] = {2, 0, (uint8_t)(size >> 8), (uint8_t)size, 0, group, 0, command};
     memcpy(message, head, sizeof head);
     memcpy(message + sizeof head, data, size);
-    size_t length = sb_smp_answer(&supervisor, message, sizeof head + size, answer, sizeof answer);
+    size_t length = sb_smp_serve(&supervisor, message, sizeof head + size, answer, sizeof answer);
     uint64_t rc = 0;
     struct sb_cbor_field field = {"rc", SB_CBOR_UINT, &rc, false};
     body = (struct sb_cbor_reader){.p = answer + 8, .end = answer + length};

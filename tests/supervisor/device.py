@@ -110,8 +110,11 @@ class Device(Driver):
     def feed(self, data: bytes, *, bytewise: bool = False) -> bytes:
         return self.command("b" if bytewise else "f", data)
 
-    def request(self, op: int, group: int, command: int, body: object = None, *, version: int = 1) -> Any:
-        answer = self.command("m", message(op, group, command, body, version=version))
+    def request(
+        self, op: int, group: int, command: int, body: object = None, *, version: int = 1, events: bool = True
+    ) -> Any:
+        """The answer; without `events` it is the handler alone that answers, as if nothing had happened before."""
+        answer = self.command("m" if events else "h", message(op, group, command, body, version=version))
         assert struct.unpack(">BBHHBB", answer[:8]) == (
             version << 3 | (op + 1), 0, len(answer) - 8, group, 7, command)  # fmt: skip
         return cbor2.loads(answer[8:])

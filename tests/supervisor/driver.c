@@ -19,6 +19,7 @@ enum {
     FEED = 'f',         /* UART bytes, decoded in one go; answers the UART's output */
     FEED_BYTEWISE = 'b', /* the same, one byte at a time */
     MESSAGE = 'm',      /* one SMP message without frame; answers the SMP answer */
+    HANDLER = 'h',      /* as MESSAGE, but without the events that come before it: the handler alone */
     EVENTS = 'e',       /* answers what the platform was asked to do since, as text */
     ENGINE = 'g',       /* struct report: what the engine of a slot says, then its notification */
     FAULT = 't',        /* struct fault_input */
@@ -35,6 +36,7 @@ enum {
     SYSTEM = 's',       /* answers struct sb_system */
     DIGEST = 'd',       /* answers SHA-256 of the bytes, hashed in pieces of growing size */
     CODE = 'x',         /* slot: answers the code region */
+    SAID = 'j',         /* slot, state, generation: the engine has written that, and its notification is on its way */
     RESET = 'z',        /* warm reset, as the glue does after answering one */
 };
 
@@ -185,7 +187,7 @@ static void feed(const uint8_t *data, size_t size, size_t step)
         if (message != NULL) {
             uint8_t *request = block(message_size);
             memcpy(request, message, message_size);
-            size_t length = sb_smp_answer(supervisor, request, message_size, packet + 2, SB_FRAME_MESSAGE_MAX);
+            size_t length = sb_smp_serve(supervisor, request, message_size, packet + 2, SB_FRAME_MESSAGE_MAX);
             free(request);
             if (length > 0 && out_size + SB_FRAME_ENCODED_MAX <= sizeof out) {
                 out_size += sb_link_encode(decoder, packet, length, out + out_size);
@@ -260,7 +262,7 @@ static void run(int command, const uint8_t *data, uint32_t size)
     static uint8_t answer[SB_FRAME_MESSAGE_MAX];
     struct fault_input f;
     struct sb_fault fault;
-    uint32_t index;
+    uint32_t index, said[3];
     uint64_t step;
     switch (command) {
     case FEED:
@@ -270,6 +272,9 @@ static void run(int command, const uint8_t *data, uint32_t size)
         feed(data, size, 1);
         break;
     case MESSAGE:
+        reply(answer, sb_smp_serve(supervisor, data, size, answer, sizeof answer));
+        break;
+    case HANDLER:
         reply(answer, sb_smp_answer(supervisor, data, size, answer, sizeof answer));
         break;
     case EVENTS:
@@ -338,6 +343,12 @@ static void run(int command, const uint8_t *data, uint32_t size)
         break;
     case DIGEST:
         digest(data, size);
+        break;
+    case SAID:
+        memcpy(said, data, sizeof said);
+        supervisor->slots[said[0]].control->done_generation = said[2];
+        supervisor->slots[said[0]].control->state = said[1];
+        reply("", 0);
         break;
     case RESET:
         sb_supervisor_reset(supervisor);

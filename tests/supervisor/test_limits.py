@@ -241,3 +241,38 @@ def test_the_meter_leaves_out_what_a_module_waited(device: Device) -> None:
     passes(device, 60)
     assert stats(device, 0)["active_us"] == 40_000
     assert stats(device, 0)["cpu_us"] + stats(device, 1)["cpu_us"] == pytest.approx(100_000, rel=0.01)
+
+
+@pytest.mark.parametrize("way", ["erase", "reset", "stop"])
+def test_what_takes_a_module_away_cancels_its_restart(device: Device, way: str) -> None:
+    """No engine is started with nothing, and no slot says that it runs something that is not there."""
+    start(device, restart="on-failure", budget=20, timeout_ms=50)
+    device.engine_says(STATE_TRAPPED)
+    assert device.slot()["restart_ms"] > 0
+    device.events()
+    if way == "erase":
+        assert device.request(WRITE, 1, 5, {"slot": 0}) == {}
+    elif way == "reset":
+        device.command("z")
+    else:
+        device.request(WRITE, 64, 2, {"slot": 0})
+    assert passes(device, 0).due_ns == 0
+    for _ in range(10):
+        passes(device, 30_000)
+    assert device.events() == []
+    assert device.slot()["state"] == ("trapped" if way == "stop" else "empty")
+    assert device.request(WRITE, 1, 5, {"slot": 0}) == {}
+
+
+def test_a_read_of_the_status_decides_nothing(device: Device) -> None:
+    """What an engine has said is an event of its own; reading the status changes no slot and starts nothing."""
+    start(device, restart="on-failure")
+    control = device.control()
+    device.events()
+    device.command("j", struct.pack("<III", 0, STATE_TRAPPED, control["generation"]))
+    for command, body in ((0, {}), (3, {"slot": 0, "cursor": 0}), (4, {"slot": 0}), (6, {})):
+        device.request(READ, 64, command, body, events=False)
+    device.request(READ, 1, 0, {}, events=False)
+    assert device.events() == []
+    assert device.request(READ, 64, 0, events=False)["slots"][0]["state"] == "running"
+    assert device.slot()["state"] == "trapped"  # the events came first
