@@ -24,6 +24,7 @@ LETTERS = {0x7F: "i", 0x7E: "I", 0x7D: "f", 0x7C: "F", 0x7B: "v", 0x70: "r", 0x6
 EMPTY_BLOCK = 0x40
 CONTINUES = 0x80  # bit of a LEB128 byte that is not the last
 MEMORY = 2  # kind of an export
+LIMITS_MAX, LIMITS_PAGE_SIZE = 1, 8  # bits of the limits' first byte
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,12 @@ class _Bytes:
         return self.take(self.unsigned()).decode()
 
     def limits(self) -> None:
-        if self.byte() & 1:
-            self.unsigned()
+        flags = self.byte()
         self.unsigned()
+        if flags & LIMITS_MAX:
+            self.unsigned()
+        if flags & LIMITS_PAGE_SIZE:
+            self.unsigned()
 
 
 @dataclass

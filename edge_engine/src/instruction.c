@@ -72,11 +72,11 @@ static bool read_block_type(struct ee_reader *r, struct ee_instruction *i)
     i->bytes = r->p;
     if (!ee_read_s33(r, &type))
         return false;
-    if (type >= 0) {
-        i->index = (uint32_t)type;
+    i->has_type = type >= 0;
+    if (i->has_type) {
+        i->index = (uint32_t)type; /* 2^32 - 1 at most, and every one of them may be meant */
         return true;
     }
-    i->index = EE_NO_INDEX;
     if (r->p - i->bytes != 1 || !(*i->bytes == 0x40 || is_valtype(*i->bytes)))
         return fail(r, "malformed block type");
     return true;

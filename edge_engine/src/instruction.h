@@ -17,6 +17,7 @@ struct ee_instruction {
     uint32_t index, index2;
     uint16_t op;      /* enum ee_op */
     uint8_t lane;
+    bool has_type;    /* EE_IMM_BLOCK: index is a type index, of any value */
     bool unsupported; /* on failure: a known instruction of a proposal that is not in this engine */
 };
 
@@ -29,10 +30,10 @@ struct ee_block_type {
     uint32_t param_count, result_count;
 };
 
-/* EE_IMM_BLOCK: index is the type index, or EE_NO_INDEX for the short forms (bytes: 0x40 or the one result's type). */
+/* EE_IMM_BLOCK with a valid type index, or in a short form (bytes: 0x40 or the one result's type). */
 static inline struct ee_block_type ee_block_type(const struct ee_module *module, const struct ee_instruction *i)
 {
-    if (i->index != EE_NO_INDEX) {
+    if (i->has_type) {
         const struct ee_functype *type = &module->types[i->index];
         return (struct ee_block_type){module->bytes + type->params, module->bytes + type->results, type->param_count,
                                       type->result_count};

@@ -15,10 +15,11 @@ enum {
 };
 
 struct ee_frame {
-    uint32_t type;   /* type index, or EE_NO_INDEX: empty or one result, by the byte at `bytes` */
+    uint32_t type;   /* type index if has_type */
     uint32_t bytes;  /* offset of the short block type's byte */
     uint32_t height; /* of the operand stack at its start, under the parameters */
     uint16_t op;     /* EE_OP_BLOCK, LOOP, IF, ELSE; the function's own frame: EE_OP_BLOCK */
+    bool has_type;   /* else: empty or one result, by the byte at `bytes` */
     bool unreachable;
 };
 
@@ -75,7 +76,8 @@ enum ee_status ee_type_push_all(struct ee_validator *v, const uint8_t *types, ui
 enum ee_status ee_type_pop_any(struct ee_validator *v, uint8_t *type);
 enum ee_status ee_type_pop(struct ee_validator *v, uint8_t type);
 enum ee_status ee_type_pop_all(struct ee_validator *v, const uint8_t *types, uint32_t count);
-enum ee_status ee_frame_push(struct ee_validator *v, uint16_t op, uint32_t type, uint32_t bytes);
+/* The new frame has the type of *type, which gives nothing else. */
+enum ee_status ee_frame_push(struct ee_validator *v, uint16_t op, const struct ee_frame *type);
 /* Pops the results, checks that nothing else is left, pops the frame. */
 enum ee_status ee_frame_pop(struct ee_validator *v, struct ee_frame *frame);
 /* What follows is never executed: operands are forgotten, any type may be popped. */

@@ -49,7 +49,7 @@ static enum ee_status constant_instruction(struct ee_validator *v)
 static enum ee_status one_expression(struct ee_validator *v, uint8_t type)
 {
     ee_stack_reset(v);
-    EE_TRY(ee_frame_push(v, EE_OP_BLOCK, EE_NO_INDEX, 0));
+    EE_TRY(ee_frame_push(v, EE_OP_BLOCK, &(struct ee_frame){0}));
     for (;;) {
         if (!ee_read_instruction(&v->r, &v->i))
             return ee_invalid_bytes(v);

@@ -81,13 +81,15 @@ static enum ee_status local_type(struct ee_validator *v, uint8_t *type)
 
 static enum ee_status check_block(struct ee_validator *v)
 {
-    if (v->i.index != EE_NO_INDEX && v->i.index >= v->module->type_count)
+    if (v->i.has_type && v->i.index >= v->module->type_count)
         return ee_invalid_index(v, "type", v->i.index, v->module->type_count);
     if (v->i.op == EE_OP_IF)
         EE_TRY(ee_type_pop(v, EE_I32));
     struct ee_block_type type = ee_block_type(v->module, &v->i);
     EE_TRY(ee_type_pop_all(v, type.params, type.param_count));
-    EE_TRY(ee_frame_push(v, v->i.op, v->i.index, (uint32_t)(v->i.bytes - v->module->bytes)));
+    struct ee_frame frame = {
+        .type = v->i.index, .has_type = v->i.has_type, .bytes = (uint32_t)(v->i.bytes - v->module->bytes)};
+    EE_TRY(ee_frame_push(v, v->i.op, &frame));
     return ee_type_push_all(v, type.params, type.param_count);
 }
 
@@ -98,7 +100,7 @@ static enum ee_status check_else(struct ee_validator *v)
         return ee_fail(v->error, EE_MALFORMED, (uint32_t)(v->i.at - v->module->bytes), v->function,
                        "else without an if");
     EE_TRY(ee_frame_pop(v, &frame));
-    EE_TRY(ee_frame_push(v, EE_OP_ELSE, frame.type, frame.bytes));
+    EE_TRY(ee_frame_push(v, EE_OP_ELSE, &frame));
     struct ee_block_type type = ee_frame_type(v, &frame);
     return ee_type_push_all(v, type.params, type.param_count);
 }
@@ -109,7 +111,7 @@ static enum ee_status check_end(struct ee_validator *v)
     struct ee_block_type type;
     if (v->frame->op == EE_OP_IF) { /* no else: the parameters are the results */
         EE_TRY(ee_frame_pop(v, &frame));
-        EE_TRY(ee_frame_push(v, EE_OP_ELSE, frame.type, frame.bytes));
+        EE_TRY(ee_frame_push(v, EE_OP_ELSE, &frame));
         type = ee_frame_type(v, &frame);
         EE_TRY(ee_type_push_all(v, type.params, type.param_count));
     }
@@ -465,7 +467,7 @@ enum ee_status ee_validate_function(struct ee_validator *v, uint32_t function)
     v->i.at = v->r.p;
     EE_TRY(read_locals(v, &m->types[f->type]));
     ee_stack_reset(v);
-    EE_TRY(ee_frame_push(v, EE_OP_BLOCK, f->type, 0));
+    EE_TRY(ee_frame_push(v, EE_OP_BLOCK, &(struct ee_frame){.type = f->type, .has_type = true}));
     EE_TRY(check_body(v));
     if (v->uses_v128)
         note_simd(v);

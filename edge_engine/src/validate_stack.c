@@ -142,11 +142,12 @@ enum ee_status ee_type_pop_all(struct ee_validator *v, const uint8_t *types, uin
     return EE_OK;
 }
 
-enum ee_status ee_frame_push(struct ee_validator *v, uint16_t op, uint32_t type, uint32_t bytes)
+enum ee_status ee_frame_push(struct ee_validator *v, uint16_t op, const struct ee_frame *type)
 {
     if (room(v) < sizeof(struct ee_frame))
         return no_room(v, sizeof(struct ee_frame));
-    *--v->frame = (struct ee_frame){.type = type, .bytes = bytes, .height = v->height, .op = op};
+    *--v->frame = (struct ee_frame){
+        .type = type->type, .has_type = type->has_type, .bytes = type->bytes, .height = v->height, .op = op};
     v->floor = v->height;
     note_peak(v);
     return EE_OK;
@@ -176,7 +177,8 @@ void ee_unreachable(struct ee_validator *v)
 
 struct ee_block_type ee_frame_type(const struct ee_validator *v, const struct ee_frame *frame)
 {
-    struct ee_instruction i = {.index = frame->type, .bytes = ee_at(v->module, frame->bytes)};
+    struct ee_instruction i = {
+        .index = frame->type, .has_type = frame->has_type, .bytes = ee_at(v->module, frame->bytes)};
     return ee_block_type(v->module, &i);
 }
 

@@ -3,9 +3,10 @@
 
 One after the other, with libFuzzer under AddressSanitizer and UndefinedBehaviorSanitizer: the engine's `check` (decode
 and validate any bytes) and `run` (load, start and call any bytes), the supervisor's `link` (bytes from the line, SMP
-messages, cells) and `file` (module files, manifests, signatures, root documents, compressed uploads); then
-`differential` (generated modules beside wasmtime). Findings lie in build/fuzz/findings, and the exit code is 1; what
-libFuzzer learns stays in build/fuzz, and the next run goes on from it. ``--folder`` keeps all of it elsewhere.
+messages, cells) and `file` (module files, manifests, signatures, root documents, compressed uploads). Then, beside
+wasmtime, `differential` (generated modules) and `indices` (modules with wrong numbers). Findings lie in
+build/fuzz/findings, and the exit code is 1; what libFuzzer learns stays in build/fuzz, and the next run goes on from
+it. ``--folder`` keeps all of it elsewhere.
 
 The code is compiled by the compiler that compiles it for devices; libFuzzer and the sanitizers' run time come from
 Debian's clang, which ``make fuzz`` installs.
@@ -38,6 +39,7 @@ __all__ = ["TARGETS", "build", "missing_tools", "write_seeds"]
 ENGINE_TARGETS = ("check", "run")
 DEVICE_TARGETS = {"link": link_seeds, "file": file_seeds}
 TARGETS = (*ENGINE_TARGETS, *DEVICE_TARGETS)
+PEERED = ("differential", "indices")
 HERE = Path(__file__).parent
 OPTIONS = "detect_leaks=0:allow_user_segv_handler=1:use_sigaltstack=0"
 COVERAGE = "-fsanitize-coverage=inline-8bit-counters,pc-table,trace-cmp"
@@ -136,11 +138,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Fuzz what reads bytes of others")
     parser.add_argument("--seconds", type=int, default=600, help="per target")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes of libFuzzer")
-    parser.add_argument("--target", action="append", choices=[*TARGETS, "differential"], help="only these")
-    parser.add_argument("--first", type=int, default=0, help="first seed of the differential runs")
+    parser.add_argument("--target", action="append", choices=[*TARGETS, *PEERED], help="only these")
+    parser.add_argument("--first", type=int, default=0, help="first seed of the runs beside wasmtime")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "fuzz", help="for everything it writes")
     chosen = parser.parse_args()
-    wanted = chosen.target or [*TARGETS, "differential"]
+    wanted = chosen.target or [*TARGETS, *PEERED]
     out = chosen.folder.resolve()
     out.mkdir(parents=True, exist_ok=True)
     failed = False
@@ -153,15 +155,11 @@ def main() -> int:
             failed = True
             continue
         failed |= _fuzz(target, out, chosen.seconds, chosen.jobs) < 0
-    if "differential" in wanted:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "tests.fuzz.differential", "--seconds", str(chosen.seconds)),
-                *("--first", str(chosen.first)),
-            ],
-            check=False,
-            cwd=ROOT,
-        )
+    for name in PEERED:
+        if name not in wanted:
+            continue
+        words = [sys.executable, "-m", f"tests.fuzz.{name}", "--seconds", str(chosen.seconds)]
+        done = subprocess.run([*words, "--first", str(chosen.first)], check=False, cwd=ROOT)
         failed |= done.returncode != 0
     return 1 if failed else 0
 
