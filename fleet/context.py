@@ -22,7 +22,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.errors import WaselError
-from fleet import journal
 from fleet.artifacts import Shelf
 from fleet.bus import Bus
 from fleet.database import Database
@@ -30,6 +29,7 @@ from fleet.engine import Engine
 from fleet.enrolment import credentials
 from fleet.lease import LeaderLease, LostLeaseError
 from fleet.metrics import COUNTERS, Numbers, numbers_of
+from fleet.retention import Retention
 from fleet.service import Service
 from fleet.twin_worker import TwinWorker
 from fleet.webhooks import Deliverer
@@ -47,7 +47,7 @@ DESIRED, ROLLOUTS, DEVICES = "changed:desired", "changed:rollouts", "changed:dev
 REQUESTS = (DESIRED, ROLLOUTS, DEVICES)
 """Topics of the bus."""
 LEASE_POLL_S = 1.0
-PRUNE_S = 60.0
+PRUNE_S = 10.0
 LETTING_IN_S = 60.0
 COUNTERS_S = 2.0
 
@@ -230,17 +230,10 @@ class Fleet:
                 return
 
     async def _prune(self) -> None:
-        settings = self.settings
-
-        def work() -> None:
-            with self.database.write() as session:
-                journal.prune(
-                    session, events=settings.keep_events, logs=settings.keep_logs, samples=settings.keep_samples
-                )
-
+        retention = Retention(self.database, self.settings)
         while True:
             await asyncio.sleep(PRUNE_S)
-            await asyncio.to_thread(work)
+            await asyncio.to_thread(retention.round)
 
 
 async def _await(work: Awaitable[None]) -> None:

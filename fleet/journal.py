@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened: events, output of modules, samples of counters. Bounded in number; the oldest are dropped.
+"""What happened: events, output of modules, samples of counters. What is kept of them is up to fleet.retention.
 
 Kinds of events: `device.online`, `.offline`, `.link`, `.error`, `.module`, `.trapped`, `.refused`, `.exited`;
 `rollout.` and a phase or `.wave`, `.device`; `twin.passed`, `.failed`; `webhook.disabled`; `server.started`.
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import insert, select
 
 from fleet.clock import now_ms
 from fleet.models import Delivery, Device, Event, LogRecord, Sample, Webhook
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-__all__ = ["Entry", "add_event", "add_events", "events", "logs", "prune", "samples", "view"]
+__all__ = ["Entry", "add_event", "add_events", "events", "logs", "samples", "view"]
 
 MAX_TEXT = 1000
 MAX_PAGE = 1000
@@ -140,13 +140,3 @@ def samples(session: Session, device: str, *, slot: int, limit: int = 360) -> li
     query = select(Sample).where(Sample.device_id == number, Sample.slot == slot)
     rows = session.scalars(query.order_by(Sample.id.desc()).limit(min(limit, MAX_PAGE)))
     return [{"at_ms": row.at_ms, "counters": row.counters} for row in sorted(rows, key=lambda row: row.id)]
-
-
-def prune(session: Session, *, events: int, logs: int, samples: int) -> int:
-    """Drop the oldest rows above these numbers; gives how many went."""
-    gone = 0
-    for table, keep in ((Event, events), (LogRecord, logs), (Sample, samples)):
-        newest = session.scalar(select(func.max(table.id))) or 0
-        if newest > keep:
-            gone += session.execute(delete(table).where(table.id <= newest - keep)).rowcount  # type: ignore[attr-defined]
-    return gone

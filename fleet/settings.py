@@ -67,9 +67,29 @@ class Settings:
     max_outstanding_size: int = 8 << 20
     """Bytes handed to the MQTT client and not yet written to its socket."""
     keep_events: int = 100_000
-    """Rows; older ones are dropped. The audit log is never cut."""
+    """Rows of all devices; above that the devices that hold the most lose their oldest (fleet.retention)."""
+    keep_events_size: int = 64 << 20
+    """Bytes of all devices."""
+    keep_device_events_size: int = 256 << 10
+    """Bytes of one device."""
     keep_logs: int = 200_000
+    keep_logs_size: int = 256 << 20
+    keep_device_logs_size: int = 4 << 20
     keep_samples: int = 500_000
+    keep_samples_size: int = 256 << 20
+    keep_device_samples_size: int = 1 << 20
+    keep_rollouts: int = 500
+    """Rollouts that are over, with their devices' parts and their twin reports."""
+    keep_rollout_devices: int = 2_000_000
+    """Devices' parts in rollouts that are over; the oldest rollouts go first."""
+    keep_rollout_days: int = 0
+    """Days after which a rollout that is over goes, too; 0: not because of its age."""
+    keep_audit: int = 1_000_000
+    """Entries of the audit log; that older ones went is an entry of its own."""
+    keep_expired: int = 1000
+    """Tokens that ran out; and as many claims that ran out or were revoked."""
+    keep_sessions: int = 100
+    """Of one user's browsers, those used last."""
     lease_s: float = 10.0
     tick_s: float = 0.25
     """Of the rollout engine, at most; it is woken earlier by what happens."""
@@ -83,9 +103,14 @@ class Settings:
             object.__setattr__(self, "database", "postgresql+psycopg" + self.database.removeprefix("postgresql"))
         if self.twin not in ("", "standin", "sel4"):
             raise UsageError("twin: standin, sel4, or nothing")
-        for name in ("max_artifact_size", "keep_events", "keep_logs", "keep_samples", "lease_s", "tick_s"):
+        kept = (
+            item.name for item in fields(self) if item.name.startswith("keep_") and item.name != "keep_rollout_days"
+        )
+        for name in ("max_artifact_size", "lease_s", "tick_s", *kept):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name}: must be above 0")
+        if self.keep_rollout_days < 0:
+            raise UsageError("keep_rollout_days: must not be below 0")
 
     @property
     def database_url(self) -> str:

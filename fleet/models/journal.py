@@ -14,7 +14,7 @@ __all__ = ["AuditEntry", "Event", "LogRecord", "Sample"]
 
 
 class Event(Base):
-    """Something that happened to a device, a rollout or the server; bounded in number."""
+    """Something that happened to a device, a rollout or the server; bounded (fleet.retention)."""
 
     __tablename__ = "events"
     __table_args__ = (Index("ix_events_device", "device_id", "id"),)
@@ -32,7 +32,7 @@ class Event(Base):
 
 
 class LogRecord(Base):
-    """A piece of a slot's output; bounded in number."""
+    """A piece of a slot's output; bounded (fleet.retention)."""
 
     __tablename__ = "log_records"
     __table_args__ = (Index("ix_log_records_device", "device_id", "id"),)
@@ -48,7 +48,7 @@ class LogRecord(Base):
 
 
 class Sample(Base):
-    """Counters of a slot at a time; bounded in number."""
+    """Counters of a slot at a time; bounded (fleet.retention)."""
 
     __tablename__ = "samples"
     __table_args__ = (Index("ix_samples_device", "device_id", "slot", "id"),)
