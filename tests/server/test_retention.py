@@ -2,6 +2,8 @@
 """What is kept has bounds, in bytes and by device: who says much pushes out what it said itself, and nothing else."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -254,3 +256,15 @@ def test_bounds_are_checked():
         if item.name.startswith("keep_"):
             with pytest.raises(Exception, match=item.name):
                 Settings(**{item.name: -1})
+
+
+def test_the_bounds_on_the_operators_page_are_those_of_the_settings():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operate.md").read_text()
+    told = dict(re.findall(r"^\| `WASEL_FLEET_(KEEP_\w+)` \| ([^|]+?) \|", page, re.MULTILINE))
+    units = {"KiB": 1 << 10, "MiB": 1 << 20}
+    kept = {item.name.upper(): item.default for item in dataclasses.fields(Settings) if item.name.startswith("keep_")}
+    read = {}
+    for name, text in told.items():
+        number, _, unit = text.replace(",", "").partition(" ")
+        read[name] = int(number) * units.get(unit, 1)
+    assert read == kept
